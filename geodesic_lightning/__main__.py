@@ -1,0 +1,5 @@
+"""`python -m geodesic_lightning`."""
+
+from geodesic_lightning.app import main
+
+main()
