@@ -1,0 +1,13 @@
+"""The small diffusion model shipped with the project: a world of drawn cats. Importing this is cheap."""
+
+from pathlib import Path
+
+
+def pipeline_folder():
+    """The diffusers folder that `StableDiffusionPipeline.from_pretrained` loads, a `pathlib.Path`."""
+    return Path(__file__).resolve().parent / "pipeline"
+
+
+def pairs_folder():
+    """The folder of the shipped pairs of pictures and their `pairs.json`, a `pathlib.Path`."""
+    return Path(__file__).resolve().parent / "pairs"

@@ -1,0 +1,22 @@
+"""Exponential moving average of a network's weights."""
+
+import copy
+
+import torch
+
+
+class Average(torch.nn.Module):
+    """Keeps `network`, a copy whose weights w̄ follow w̄ ← d w̄ + (1 − d) w with d = min(decay, (1 + n)/(10 + n))."""
+
+    def __init__(self, network, decay):
+        super().__init__()
+        self.network = copy.deepcopy(network).requires_grad_(False).eval()
+        self.decay = decay
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def update(self, network):
+        """One step towards the weights of `network`."""
+        n = int(self.updates.add_(1))
+        share = 1.0 - min(self.decay, (1 + n) / (10 + n))
+        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), share)
