@@ -1,0 +1,203 @@
+"""What a run leaves behind: frames in, files out, nothing decided.
+
+Every writer makes the folder, writes under a temporary name beside the target and renames it at
+the end (os.replace), so a file that exists is whole and a failure leaves the former one in place.
+Frames are (n, 3, H, W) in [0, 1]; values outside are clipped, as any screen would.
+
+All writers raise UserError where a folder cannot be written or frames are not finite.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from geodesic_lightning.errors import UserError
+
+__all__ = [
+    "strip",
+    "write_animation",
+    "write_frames",
+    "write_image",
+    "write_json",
+    "write_path",
+    "write_video",
+]
+
+
+def write_video(
+    frames: Tensor,
+    path: str | Path,
+    fps: float = 12,
+    ping_pong: bool = False,
+    min_side: int = 256,
+) -> None:
+    """An mp4 that every browser plays: H.264, yuv420p, crf 18, index first, even sides.
+
+    frames (n, 3, H, W) are enlarged by a whole factor until both sides have min_side px; an odd
+    side then gets its last row or column twice. ping_pong appends the way back, 2n - 2 in all.
+    """
+    import imageio.v3 as iio
+
+    images = _sequence(frames, fps, ping_pong, min_side)
+    height, width = images.shape[1:3]
+    images = np.pad(images, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    with _whole(path) as temporary:
+        iio.imwrite(
+            temporary,
+            images,
+            extension=".mp4",
+            plugin="FFMPEG",
+            fps=fps,
+            codec="libx264",
+            pixelformat="yuv420p",
+            macro_block_size=2,
+            output_params=["-crf", "18", "-movflags", "+faststart"],
+            ffmpeg_log_level="error",
+        )
+
+
+def write_animation(
+    frames: Tensor,
+    path: str | Path,
+    fps: float = 12,
+    ping_pong: bool = True,
+    min_side: int = 256,
+) -> None:
+    """An endless animated picture for a page: .webp, or .gif with its 256 colours."""
+    kind = Path(path).suffix.lower()
+    options: dict[str, Any] = {"quality": 90, "method": 4} if kind == ".webp" else {}
+    if kind not in (".webp", ".gif"):
+        raise UserError(f"{path} ends in {kind!r}, expected .webp or .gif: change the name.")
+    first, *rest = [Image.fromarray(image) for image in _sequence(frames, fps, ping_pong, min_side)]
+    with _whole(path) as temporary:
+        first.save(
+            temporary,
+            save_all=True,
+            append_images=rest,
+            duration=round(1000 / fps),  # ms a frame
+            loop=0,
+            **options,
+        )
+
+
+def write_frames(frames: Tensor, folder: str | Path) -> None:
+    """folder/00.png, 01.png, …: frames (n, 3, H, W) at their own size."""
+    digits = max(2, len(str(len(frames) - 1)))
+    for index, frame in enumerate(frames):
+        write_image(frame, Path(folder) / f"{index:0{digits}d}.png")
+
+
+def strip(frames: Tensor, gap: int = 2) -> Tensor:
+    """All frames side by side, gap px of white between: (3, H, n W + (n - 1) gap)."""
+    white = frames.new_ones(3, frames.shape[-2], gap)
+    columns = [column for frame in frames for column in (frame, white)]
+    return torch.cat(columns[:-1], dim=-1)
+
+
+def write_image(image: Tensor, path: str | Path) -> None:
+    """One picture (3, H, W) in [0, 1]; the name's ending chooses the format."""
+    picture = Image.fromarray(_bytes(image[None])[0])
+    with _whole(path) as temporary:
+        picture.save(temporary)
+
+
+def write_path(
+    path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Named tensors as safetensors; metadata values that are not strings are kept as JSON."""
+    from safetensors.torch import save_file
+
+    copies = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    texts = {
+        key: value if isinstance(value, str) else json.dumps(_plain(value), ensure_ascii=False)
+        for key, value in (metadata or {}).items()
+    }
+    with _whole(path) as temporary:
+        save_file(copies, temporary, metadata=texts)
+
+
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
+    """JSON, indented by 2; numpy and torch values become numbers and lists, NaN and ±inf null."""
+    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+    with _whole(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _sequence(frames: Tensor, fps: float, ping_pong: bool, min_side: int) -> np.ndarray:
+    """Frames (n, 3, H, W) as the bytes of a film: there and back, large enough to be watched."""
+    if not fps > 0:
+        raise UserError(f"Got {fps} frames per second, expected more than 0: change fps.")
+    images = _bytes(frames)
+    height, width = images.shape[1:3]
+    if (factor := math.ceil(min_side / min(height, width))) > 1:
+        size = (width * factor, height * factor)
+        pictures = [
+            Image.fromarray(image).resize(size, Image.Resampling.LANCZOS) for image in images
+        ]
+        images = np.stack([np.asarray(picture) for picture in pictures])
+    return np.concatenate([images, images[-2:0:-1]]) if ping_pong else images
+
+
+def _bytes(frames: Tensor) -> np.ndarray:
+    """(n, 3, H, W) in [0, 1] as (n, H, W, 3) uint8, rounded."""
+    if frames.ndim != 4 or frames.shape[1] != 3 or not frames.numel():
+        raise UserError(
+            f"Got frames of shape {tuple(frames.shape)}, expected (n, 3, H, W) with n > 0."
+        )
+    if not torch.isfinite(frames).all():
+        raise UserError(
+            "Got frames with NaN or infinite pixels, expected numbers in [0, 1]: the model decoded "
+            "no picture; try a wider dtype or check its weights."
+        )
+    pixels = frames.detach().float().cpu().clamp(0, 1).mul(255).round().byte()
+    return pixels.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+@contextlib.contextmanager
+def _whole(path: str | Path) -> Iterator[Path]:
+    """A temporary name beside path, which takes path's place once it has been written."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()  # before any work: a folder that refuses does so at once, with a reason
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise UserError(
+            f"{path} cannot be written ({reason}): choose a folder that you may write to."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _plain(value: Any) -> Any:
+    """The same content in JSON's own types."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Tensor):
+        return _plain(value.detach().cpu().tolist())
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value
