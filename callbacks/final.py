@@ -1,0 +1,28 @@
+"""What is done once, with the solved path."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.seed import isolate_rng
+
+__all__ = ["Final"]
+
+
+class Final(Callback):
+    """Calls `write` at the end of `trainer.validate`, on one process, with the random state kept.
+
+    Validation inside a fit (and its sanity check) is not the end of anything and is passed over.
+    """
+
+    @abstractmethod
+    def write(self, trainer: Trainer, solver: LightningModule) -> None:
+        """Write what is to be kept of the solver's path."""
+
+    def on_validation_end(self, trainer: Trainer, solver: LightningModule) -> None:
+        """After everything has been measured."""
+        if trainer.is_global_zero and trainer.state.fn == TrainerFn.VALIDATING:
+            with isolate_rng():
+                self.write(trainer, solver)

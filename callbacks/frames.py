@@ -1,0 +1,28 @@
+"""Every frame of the solved path as a picture of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning.pytorch import LightningModule, Trainer
+
+from geodesic_lightning.artifacts import write_frames
+
+from .final import Final
+
+__all__ = ["FrameImages"]
+
+
+class FrameImages(Final):
+    """folder/frames/00.png, 01.png, … at the model's size.
+
+    Args:
+        folder: the run's folder.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def write(self, trainer: Trainer, solver: LightningModule) -> None:
+        """One file a frame."""
+        write_frames(solver.frames(), Path(self.folder) / "frames")

@@ -1,0 +1,62 @@
+"""The path itself, as numbers."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from geodesic_lightning.artifacts import write_path
+
+from .final import Final
+
+__all__ = ["SavePath"]
+
+
+class SavePath(Final):
+    """folder/path.safetensors: nodes (N - 1, *latent), u (N + 1,) and ends (2, *latent).
+
+    The metadata says after how many steps, and whether the run came to its end: a run that fails
+    or is interrupted leaves the nodes of its last whole step that were finite, if there was one.
+
+    Args:
+        folder: the run's folder.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._good: dict[str, Tensor] | None = None
+        self._step = 0
+
+    def write(self, trainer: Trainer, solver: LightningModule) -> None:
+        """The solved path."""
+        self._save(_tensors(solver), trainer.global_step, finished=True)
+
+    def on_train_batch_end(self, trainer: Trainer, solver: LightningModule, *_: object) -> None:
+        """Remember the nodes if they are finite."""
+        tensors = _tensors(solver)
+        if torch.isfinite(tensors["nodes"]).all():
+            self._good, self._step = tensors, trainer.global_step
+
+    def on_exception(
+        self, trainer: Trainer, solver: LightningModule, exception: BaseException
+    ) -> None:
+        """Keep the remembered nodes; should that fail as well, the first error is the one told."""
+        if self._good is not None and trainer.is_global_zero:
+            with contextlib.suppress(Exception):
+                self._save(self._good, self._step, finished=False)
+
+    def _save(self, tensors: dict[str, Tensor], step: int, finished: bool) -> None:
+        metadata = {"step": step, "finished": finished}
+        write_path(Path(self.folder) / "path.safetensors", tensors, metadata)
+
+
+def _tensors(solver: LightningModule) -> dict[str, Tensor]:
+    """Copies of the nodes, their places and the two ends."""
+    path = solver.path
+    nodes = path.nodes.detach().clone()
+    ends = path.points().detach()[[0, -1]].reshape(2, *nodes.shape[1:])
+    return {"nodes": nodes, "u": path.u.detach().clone(), "ends": ends}

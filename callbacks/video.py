@@ -1,0 +1,35 @@
+"""The film of the solved path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning.pytorch import LightningModule, Trainer
+
+from geodesic_lightning.artifacts import write_video
+
+from .final import Final
+from .media import log_video
+
+__all__ = ["Video"]
+
+
+class Video(Final):
+    """folder/video.mp4, and "video/final" in W&B.
+
+    Args:
+        folder: the run's folder.
+        fps: frames a second.
+        ping_pong: whether the film comes back to its start.
+    """
+
+    def __init__(self, folder: str, fps: float = 12, ping_pong: bool = False) -> None:
+        self.folder = folder
+        self.fps = fps
+        self.ping_pong = ping_pong
+
+    def write(self, trainer: Trainer, solver: LightningModule) -> None:
+        """Encode the frames."""
+        path = Path(self.folder) / "video.mp4"
+        write_video(solver.frames(), path, self.fps, self.ping_pong)
+        log_video(trainer, "video/final", path)
