@@ -1,0 +1,63 @@
+"""What the frozen model is asked for along the path: the embedding c(u) of a prompt at place u.
+
+    c(u) = (1 − u) c_A + u c_B   (lerp; slerp and constant are the other ways)
+
+c_A and c_B are the embeddings of the ends' prompts, or start from them and are bent by textual inversion until
+they describe their image better.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from geodesic_lightning.errors import UserError
+
+WAYS = ("lerp", "slerp", "constant")
+
+
+class Condition:
+    """Embeddings along the path.
+
+    Args:
+        start, end: embeddings (tokens, width) at u = 0 and 1.
+        interpolation: lerp; slerp, token by token; constant, the mean of the two everywhere.
+    """
+
+    def __init__(self, start: Tensor, end: Tensor, interpolation: str = "lerp") -> None:
+        if interpolation not in WAYS:
+            raise UserError(f"condition.interpolation: got {interpolation!r}, expected one of {', '.join(WAYS)}.")
+        self.start, self.end, self.interpolation = start, end, interpolation
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """Embeddings (n, tokens, width) at places u (n,)."""
+        u = u.to(self.start)[:, None, None]
+        if self.interpolation == "constant":
+            return ((self.start + self.end) / 2).expand(len(u), -1, -1)
+        if self.interpolation == "slerp":
+            return _slerp(self.start, self.end, u)
+        return torch.lerp(self.start, self.end, u)
+
+
+def _slerp(start: Tensor, end: Tensor, u: Tensor) -> Tensor:
+    """Token by token: directions along the great circle, norms linearly."""
+    a, b = start.norm(dim=-1, keepdim=True), end.norm(dim=-1, keepdim=True)
+    x, y = start / a, end / b
+    angle = 2 * torch.atan2((x - y).norm(dim=-1, keepdim=True), (x + y).norm(dim=-1, keepdim=True))
+    near = angle < 1e-4
+    safe = torch.where(near, 1.0, angle)
+    turned = (torch.sin((1 - u) * safe) * x + torch.sin(u * safe) * y) / torch.sin(safe)
+    return torch.where(near, torch.lerp(x, y, u), turned) * torch.lerp(a, b, u)
+
+
+def prompts(
+    model, texts: Sequence[str], latents: Tensor | None = None, *, interpolation: str = "lerp"
+) -> Condition:
+    """The condition of the ends' prompts as they stand; `texts` has one prompt an end, `latents` are not looked at."""
+    ends = model.embed(texts)
+    return Condition(ends[0], ends[-1], interpolation)
+
+
+def unconditional(model, texts: Sequence[str], latents: Tensor | None = None) -> Condition:
+    """No prompt anywhere: the embedding of the empty text at every u."""
+    return prompts(model, ["", ""])

@@ -1,0 +1,227 @@
+"""Semi-implicit steps with a curvature shift and Anderson acceleration, from coarse to fine.
+
+Nodes are an elastic string in the density: their residual r (functional.residual) vanishes on the geodesic. Its
+stiff part is the second difference T; the density's curvature is bounded by λ. A step solves for both at once,
+
+    F = (T + cI)⁻¹ r,   c = αℓ²λ,   x ← x + F   (accelerated by the last three),
+
+and stops a level when the predicted relative excess of length η = Σ r·F/(2Nℓ²) falls below the tolerance. Levels of
+doubling segments begin each from a spline through the last. `mode`:
+
+    fast    λ from the score's bound, halved, accelerated; where no bound is known, from secants
+    safe    λ the bound itself, no acceleration: on a score of bounded curvature the length never grows
+    noisy   for random scores: no acceleration, steps min(1, 6/(k+1))·F, two levels, and the mean of
+            the later half of the iterates as the answer
+    auto    noisy where two evaluations of the first batch differ by over 15 %, otherwise fast
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.optimizers.anderson import extrapolate
+from geodesic_lightning.optimizers.laplacian import Laplacian
+from geodesic_lightning.problem import Problem
+
+MODES = ("auto", "fast", "safe", "noisy")
+NOISY = 0.15  # noise to signal above which averaging beats acceleration (measured on the exact densities)
+
+
+def levels(segments: int) -> list[int]:
+    """Segments of each level, coarse to fine: halved down to no less than four."""
+    found = [segments]
+    while found[0] > 7 or (found[0] % 2 == 0 and found[0] > 4):
+        found.insert(0, math.ceil(found[0] / 2))
+    return found
+
+
+class SemiImplicit(Optimizer):
+    """The fast boundary value optimizer; one `step` is one batched score evaluation.
+
+    Args:
+        parameters: the path's nodes, alone.
+        problem: the geodesic problem whose field `closure` evaluates.
+        segments: N of the finest level, at least 2.
+        tolerance: predicted relative excess of length at which the finest level stops, > 0.
+        coarse_tolerance: the same for the coarser levels.
+        iterations, coarse_iterations: the most steps of the finest and of each coarser level.
+        memory: differences that Anderson acceleration keeps.
+        trust: the longest step of a node, as a part of the path's Euclidean length.
+        mode: one of auto, fast, safe, noisy.
+
+    Attributes:
+        report: level, iteration, residual, predicted_excess, shift of the latest step.
+        converged: the finest level met its tolerance.
+        finished: no step is left to do.
+    """
+
+    def __init__(
+        self,
+        parameters,
+        problem: Problem,
+        segments: int,
+        tolerance: float = 1e-4,
+        coarse_tolerance: float = 1e-3,
+        iterations: int = 25,
+        coarse_iterations: int = 6,
+        memory: int = 3,
+        trust: float = 0.1,
+        mode: str = "auto",
+    ) -> None:
+        if segments < 2:
+            raise UserError(f"solver.segments: got {segments}, expected at least 2.")
+        if not tolerance > 0:
+            raise UserError(f"optimizer.tolerance: got {tolerance}, expected a number above 0 (1e-4, say).")
+        if mode not in MODES:
+            raise UserError(f"optimizer.mode: got {mode!r}, expected one of {', '.join(MODES)}.")
+        super().__init__(parameters, {})
+        self.problem, self.mode = problem, mode
+        self.tolerance, self.coarse_tolerance = tolerance, coarse_tolerance
+        self.iterations, self.coarse_iterations = iterations, coarse_iterations
+        self.memory, self.trust = memory, trust
+        self.segments = segments
+        self.report: dict[str, float] = {}
+        self.nodes = self.param_groups[0]["params"][0]
+        bound = problem.score.curvature_bound
+        self.state[self.nodes] = {"begun": False, "level": 0, "noisy": mode == "noisy", "probed": mode != "auto",
+                                  "shift_rate": 0.0 if bound is None else bound, "converged": False, "finished": False}
+        self._begin_level()
+
+    # -- state, all of it in the optimizer's own state, so that a checkpoint holds it -------------------------------
+
+    @property
+    def _now(self) -> dict:
+        return self.state[self.nodes]
+
+    @property
+    def levels(self) -> list[int]:
+        """Segments of each level; the noise mode takes the coarsest and the finest alone."""
+        found = levels(self.segments)
+        return [found[0], found[-1]] if self._now["noisy"] and len(found) > 2 else found
+
+    @property
+    def converged(self) -> bool:
+        return self._now["converged"]
+
+    @property
+    def finished(self) -> bool:
+        return self._now["finished"]
+
+    def _begin_level(self) -> None:
+        self._now.update(iteration=0, best=math.inf, dx=[], df=[], last_x=None, last_f=None, last_s=None,
+                         total=None, counted=0)
+
+    # -- one step --------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
+        """Evaluate the field by `closure`, then step, refine or finish."""
+        if not self._now["begun"]:
+            self._now["begun"] = True
+            self.problem.path.refine(self.levels[0])
+        with torch.enable_grad():
+            loss = closure()
+        if not self._now["probed"]:
+            self._now.update(probed=True, noisy=self.problem.noise_to_signal() > NOISY)
+        now, latest = self._now, self.problem.latest
+        points, residual = latest.points[1:-1], latest.residual
+        segments, manifold = len(points) + 1, self.problem.manifold
+        laplacian = Laplacian(segments, residual.vector)
+        rate = self._shift_rate(points, residual.force)
+        shift = self.problem.alpha * residual.spacing**2 * rate
+        step = manifold.proju(points, laplacian.solve(residual.vector, shift))
+        excess = (residual.vector * step).sum() / (2 * segments * residual.spacing**2)
+        size = laplacian.dual_norm(residual.vector)
+        size, excess, shift = torch.stack([size, excess, shift]).tolist()
+        self.report = {"level": segments, "iteration": now["iteration"], "residual_norm": size,
+                       "predicted_excess": excess, "shift": shift}
+        move = self._damped(points, step) if now["noisy"] else self._accelerated(points, step, size)
+        if self._level_ends(excess):
+            self._end_level(points)
+            return loss
+        move = manifold.proju(points, self._capped(move, residual))
+        self.problem.path.place(points + move)
+        now["iteration"] += 1
+        return loss
+
+    def _shift_rate(self, points: Tensor, force: Tensor) -> float | Tensor:
+        """λ: from the score's bound, or where there is none from secants of the force across the path."""
+        bound = self.problem.score.curvature_bound
+        if bound is not None:
+            return bound if self.mode == "safe" or self._now["noisy"] else 0.5 * bound
+        now = self._now
+        if now["last_s"] is not None:
+            dx, ds = points - now["last_x"], force - now["last_s"]
+            secant = float(-(ds * dx).sum() / dx.square().sum().clamp_min(1e-30))
+            now["shift_rate"] = max(0.5 * secant, now["shift_rate"] / 2)
+        now["last_s"] = force
+        return now["shift_rate"]
+
+    def _accelerated(self, points: Tensor, step: Tensor, size: float) -> Tensor:
+        """The Anderson step, or the plain one where the history misleads."""
+        now = self._now
+        grew = size > 2 * now["best"]
+        if grew:
+            now["dx"], now["df"] = [], []
+        elif now["last_f"] is not None:
+            now["dx"] = [*now["dx"], points - now["last_x"]][-self.memory :]
+            now["df"] = [*now["df"], step - now["last_f"]][-self.memory :]
+        now["best"] = min(now["best"], size)
+        now["last_x"], now["last_f"] = points, step
+        if self.mode == "safe":
+            return step
+        fast = extrapolate(step, now["dx"], now["df"])
+        if (fast * self.problem.latest.residual.vector).sum() < 0:
+            now["dx"], now["df"] = [], []
+            return step
+        return fast
+
+    def _damped(self, points: Tensor, step: Tensor) -> Tensor:
+        """The step of the noise mode; the later half of the iterates is summed for the answer."""
+        now = self._now
+        if now["iteration"] >= self._most_iterations // 2:
+            now["total"] = points.clone() if now["total"] is None else now["total"] + points
+            now["counted"] += 1
+        now["last_x"] = points
+        return step * min(1.0, 6 / (now["iteration"] + 1))
+
+    def _capped(self, move: Tensor, residual) -> Tensor:
+        limit = self.trust * (len(move) + 1) * residual.spacing
+        longest = move.norm(dim=-1).max()
+        return move * (limit / longest.clamp_min(1e-30)).clamp_max(1.0)
+
+    @property
+    def _last(self) -> bool:
+        return self._now["level"] == len(self.levels) - 1
+
+    @property
+    def _most_iterations(self) -> int:
+        if self._now["noisy"]:
+            return 24 if self._last else 16
+        return self.iterations if self._last else self.coarse_iterations
+
+    def _level_ends(self, excess: float) -> bool:
+        now = self._now
+        if now["noisy"]:
+            return now["iteration"] >= self._most_iterations
+        tolerance = self.tolerance if self._last else max(self.coarse_tolerance, self.tolerance)
+        if abs(excess) < tolerance:
+            now["converged"] = self._last
+            return True
+        return now["iteration"] >= self._most_iterations
+
+    def _end_level(self, points: Tensor) -> None:
+        """Settle the answer of this level, then refine or finish."""
+        now, path = self._now, self.problem.path
+        if now["noisy"] and now["counted"]:
+            path.place(now["total"] / now["counted"])
+        if self._last:
+            now["finished"] = True
+            return
+        now["level"] += 1
+        path.refine(self.levels[now["level"]])
+        self._begin_level()

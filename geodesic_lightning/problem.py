@@ -1,0 +1,116 @@
+"""A geodesic problem: a path, a score, a density exponent, a manifold, and the latest evaluation of all four.
+
+Solvers step it, optimizers read it, callbacks watch it. One evaluation scores all interior nodes in one batch.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from geodesic_lightning import functional
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional import Action, Measurement, Residual
+from geodesic_lightning.path import Path
+from geodesic_lightning.score import Score
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The score on the path as it stood: points (N+1, d), interior scores (N−1, d) and what follows from them."""
+
+    points: Tensor
+    scores: Tensor
+    residual: Residual
+    action: Action
+
+
+class Problem:
+    """Bend `path` into a geodesic of p^(−α).
+
+    Args:
+        path: the nodes; its manifold is the problem's.
+        score: the estimator of ∇log p.
+        alpha: α ≥ 0, the density exponent.
+
+    Attributes:
+        latest: the latest evaluation, None before the first.
+        evaluations: scores of single latents spent on solving so far.
+    """
+
+    def __init__(self, path: Path, score: Score, alpha: float) -> None:
+        if not 0 <= alpha < float("inf"):
+            raise UserError(f"solver.alpha: got {alpha}, expected a number of at least 0.")
+        self.path, self.score, self.alpha = path, score, alpha
+        self.latest: Evaluation | None = None
+        self.evaluations = 0
+        self.draw = 0
+        self._end_scores: Tensor | None = None
+
+    @property
+    def manifold(self):
+        return self.path.manifold
+
+    def _score(self, points: Tensor, u: Tensor, draw: int | None) -> Tensor:
+        # The clone makes ordinary tensors of inference tensors, so that autograd may carry them.
+        with torch.inference_mode():
+            scores = self.score(self.path.chart(points), u, draw).flatten(1)
+        return scores.clone().to(points.dtype)
+
+    def evaluate(self) -> Evaluation:
+        """Score the interior nodes in one batch, one evaluation a node, with fresh randomness if the score has any.
+
+        Raises:
+            UserError: a score is NaN or infinite; the path is put back to the last nodes whose scores were finite.
+        """
+        points, u = self.path.points(), self.path.u
+        if self._end_scores is None:
+            self._end_scores = self._score(points[[0, -1]], u[[0, -1]], None)
+            self.evaluations += 2
+        scores = self._score(points[1:-1], u[1:-1], self.draw)
+        self.evaluations += len(scores)
+        self.draw += 1
+        self._refuse_not_finite(scores)
+        ends = self._end_scores
+        action = functional.action(
+            points, torch.cat([ends[:1], scores, ends[1:]]), self.alpha, self.manifold
+        )
+        residual = functional.residual(points, scores, self.alpha, self.manifold)
+        self.latest = Evaluation(points, scores, residual, action)
+        return self.latest
+
+    def noise_to_signal(self) -> float:
+        """|s − s'|/(√2 |s|) over the interior, from a second evaluation of the latest batch; 0 for a sure score."""
+        if not self.score.stochastic:
+            return 0.0
+        latest = self.latest or self.evaluate()
+        again = self._score(latest.points[1:-1], self.path.u[1:-1], self.draw)
+        self.draw += 1
+        self.evaluations += len(again)
+        return float((again - latest.scores).norm() / (2**0.5 * latest.scores.norm()))
+
+    def measure(self, points: Tensor | None = None) -> Measurement:
+        """Measure points (N+1, d), by default the path's: every one is scored, ends included, no fresh randomness."""
+        points = self.path.points() if points is None else points
+        scores = self._score(points, torch.linspace(0, 1, len(points)).to(points), None)
+        self._refuse_not_finite(scores)
+        return functional.measure(points, scores, self.alpha, self.manifold)
+
+    def state_dict(self) -> dict:
+        """What a resumed run needs to go on as if it had never stopped."""
+        return {"evaluations": self.evaluations, "draw": self.draw, "end_scores": self._end_scores}
+
+    def load_state_dict(self, state: dict) -> None:
+        """The inverse of `state_dict`."""
+        self.evaluations, self.draw, self._end_scores = state["evaluations"], state["draw"], state["end_scores"]
+
+    def _refuse_not_finite(self, scores: Tensor) -> None:
+        if torch.isfinite(scores).all():
+            return
+        bad = int((~torch.isfinite(scores)).any(-1).sum())
+        if self.latest is not None:
+            self.path.place(self.latest.points[1:-1])
+        raise UserError(
+            f"The score is NaN or infinite at {bad} of {len(scores)} nodes: check the model's weights and precision, "
+            "or try a smaller solver.alpha or another noise level; the last good nodes are kept."
+        )

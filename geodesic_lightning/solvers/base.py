@@ -1,0 +1,146 @@
+"""What every solver shares: it owns the path, and measures and shows it in the same way however it was made."""
+
+import time
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from geodesic_lightning.decoder import Decoder
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional import Measurement
+from geodesic_lightning.path import Path
+from geodesic_lightning.problem import Problem
+from geodesic_lightning.score import Score
+
+
+class Solver(L.LightningModule):
+    """A LightningModule whose parameters are the path's interior nodes and nothing else.
+
+    The problem and the decoder are plain objects: the frozen model in them is not registered.
+
+    Args:
+        path: its ends and manifold; it is cut into `segments` pieces.
+        score: the estimator of ∇log p.
+        decoder: shows the path.
+        alpha: α ≥ 0; None takes what the model recommends for this score.
+        segments: N of the final path.
+        frames: images of the final film, at least 2.
+
+    Attributes:
+        seconds: of solving and of decoding, so far.
+        context: what the run wants said in its summary beside the path: its seed, its model's name.
+        report: the latest scalars, floats by name.
+        measurement, start: the path as measured in validation, and as it was at first; None before.
+    """
+
+    verbs: tuple[str, ...] = ("validate",)
+    name = "solver"
+
+    def __init__(
+        self,
+        path: Path,
+        score: Score,
+        decoder: Decoder,
+        alpha: float | None = None,
+        segments: int = 16,
+        frames: int = 17,
+    ) -> None:
+        super().__init__()
+        if segments < 2:
+            raise UserError(f"solver.segments: got {segments}, expected at least 2.")
+        if frames < 2:
+            raise UserError(f"solver.frames: got {frames}, expected at least 2.")
+        path.place(path.baseline(segments)[1:-1])
+        self.path = path
+        self.problem = Problem(path, score, recommended(score) if alpha is None else alpha)
+        self.decoder, self.segments, self.frame_count = decoder, segments, frames
+        self.seconds = {"solve": 0.0, "decode": 0.0}
+        self.context: dict = {}
+        self.report: dict[str, float] = {}
+        self.measurement: Measurement | None = None
+        self.start: Measurement | None = None
+        self._shown: tuple[Tensor, Tensor] | None = None
+
+    def setup(self, stage: str) -> None:
+        self.problem.score.model.to(self.device)
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is left to solve."""
+        return True
+
+    @property
+    def converged(self) -> bool:
+        """The solver's own test of convergence was met."""
+        return True
+
+    def frames(self, count: int | None = None) -> Tensor:
+        """Images (count, 3, H, W) in [0, 1] of the path as it stands, at even u; the same path is decoded once."""
+        u = torch.linspace(0, 1, count or self.frame_count)
+        points = self.path.points()
+        if self._shown is None or len(self._shown[1]) != len(u) or not _same(self._shown[0], points):
+            began = time.perf_counter()
+            self._shown = (points.clone(), self.decoder(self.path, u))
+            self.seconds["decode"] += time.perf_counter() - began
+        return self._shown[1]
+
+    def validation_step(self, batch, index: int) -> None:
+        """Measure the path: every node scored once, no randomness."""
+        self.measurement = self.problem.measure()
+        found = {
+            "length": self.measurement.length,
+            "energy": self.measurement.energy,
+            "log_density": float(self.measurement.log_density.mean()),
+            "residual": float(self.measurement.turning.mean()) if len(self.measurement.turning) else 0.0,
+        }
+        self.log_dict({f"final/{k}": v for k, v in found.items()}, batch_size=1)
+
+    def summary(self) -> dict:
+        """What summary.json says of the path; JSON-ready."""
+        m = self.measurement
+        if m is None:
+            raise RuntimeError("summary() before validation: run trainer.validate first")
+        return {
+            "solver": self.name,
+            **self.context,
+            "frames": self.frame_count,
+            "segments": self.path.segments,
+            "alpha": self.problem.alpha,
+            "u": torch.linspace(0, 1, self.path.segments + 1).tolist(),
+            "length": m.length,
+            "length_start": self.start.length if self.start else m.length,
+            "length_quadrature_error": m.length_error,
+            "energy": m.energy,
+            "log_density": m.log_density.tolist(),
+            "log_density_start": (self.start or m).log_density.tolist(),
+            "log_density_error": m.log_density_error,
+            "residual": m.turning.tolist(),
+            "converged": self.converged,
+            "score_evaluations": self.problem.evaluations,
+            "unet_evaluations": self.problem.score.model.evaluations,
+            "seconds": {**self.context.get("seconds", {}), **self.seconds},
+            **self._against_reference(),
+        }
+
+    def _against_reference(self) -> dict:
+        """Where the density is exact and its geodesic known: the path's exact length against that geodesic's."""
+        judge = getattr(self.problem.score.model, "judge", None)
+        return judge(self.path.points(), self.problem.alpha) if judge else {}
+
+
+def recommended(score: Score) -> float:
+    """The α that the model recommends for this score: α means something only together with its score."""
+    known = score.model.alpha
+    if not isinstance(known, dict):
+        return float(known)
+    if score.field.name not in known:
+        raise UserError(
+            f"solver.alpha: model={score.model.name} recommends none for the field {score.field.name}, expected a number: "
+            "give solver.alpha=0.01, say."
+        )
+    return float(known[score.field.name])
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.equal(a, b)

@@ -1,0 +1,115 @@
+"""Boundary value problem: bend the path between two ends until it is a geodesic of the density."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from geodesic_lightning.decoder import Decoder
+from geodesic_lightning.path import Path
+from geodesic_lightning.problem import Problem
+from geodesic_lightning.score import Score
+from geodesic_lightning.solvers.base import Solver
+
+
+class BoundaryValueSolver(Solver):
+    """Interpolation. A training step scores all interior nodes in one batch; the optimizer bends them.
+
+    The loss is the path's length; its gradient is set to −r, the residual of the discrete geodesic equation
+    (functional.residual), since only the score of the density is known.
+
+    Args:
+        path, score, decoder, alpha, frames: as for Solver.
+        optimizer: makes the optimizer from (parameters, problem=, segments=).
+        segments: N ≥ 2 of the final path.
+    """
+
+    verbs = ("fit", "validate")
+    name = "bvp"
+
+    def __init__(
+        self,
+        path: Path,
+        score: Score,
+        decoder: Decoder,
+        optimizer: Callable[..., Optimizer],
+        alpha: float | None = None,
+        segments: int = 16,
+        frames: int = 17,
+    ) -> None:
+        super().__init__(path, score, decoder, alpha, segments, frames)
+        self._make_optimizer = optimizer
+        # What does not fit together is said before anything is computed, not when Lightning first asks.
+        optimizer([torch.nn.Parameter(torch.zeros(1))], problem=self.problem, segments=segments)
+
+    def configure_optimizers(self) -> Optimizer:
+        return self._make_optimizer([self.path.nodes], problem=self.problem, segments=self.segments)
+
+    def on_fit_start(self) -> None:
+        # What solving is compared with: the manifold's own geodesic between the ends.
+        self.start = self.problem.measure(self.path.baseline(self.segments))
+        self._began, self._decoded = time.perf_counter(), self.seconds["decode"]
+
+    def on_fit_end(self) -> None:
+        shown = self.seconds["decode"] - self._decoded
+        self.seconds["solve"] += time.perf_counter() - self._began - shown
+
+    def training_step(self, batch, index: int) -> Tensor:
+        latest = self.problem.evaluate()
+        force = self.path.chart(latest.residual.vector)
+        moved = self.path.nodes - self.path.nodes.detach()
+        return latest.action.length - (moved * force).sum()
+
+    def on_train_batch_end(self, outputs, batch, index: int) -> None:
+        latest = self.problem.latest
+        self.report = {
+            "length": float(latest.action.length),
+            "energy": float(latest.action.energy),
+            "residual": float(latest.residual.turning.mean()),
+            "score_norm": float(latest.scores.norm(dim=-1).mean()),
+            "score_evaluations": float(self.problem.evaluations),
+            **self.optimizer.report,
+        }
+        self.log_dict({f"solve/{k}": v for k, v in self.report.items()}, on_step=True, on_epoch=False, batch_size=1)
+        if self.finished:
+            self.trainer.should_stop = True
+
+    @property
+    def optimizer(self):
+        """The optimizer itself, without Lightning's wrapping."""
+        found = self.optimizers(use_pl_optimizer=False)
+        return found[0] if isinstance(found, list) else found
+
+    @property
+    def finished(self) -> bool:
+        return self._trainer is not None and bool(self.trainer.optimizers) and self.optimizer.finished
+
+    @property
+    def converged(self) -> bool:
+        return bool(self.trainer.optimizers) and self.optimizer.converged
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["problem"] = self.problem.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.problem.load_state_dict(checkpoint["problem"])
+
+    def summary(self) -> dict:
+        return super().summary() | {"steps": self.trainer.global_step, "last_step": self.optimizer.report}
+
+
+@torch.no_grad()
+def solve(problem: Problem, optimizer: Callable[..., Optimizer], segments: int = 16) -> Optimizer:
+    """The solver's loop without a Trainer, for studies and benchmarks: step until finished, return the optimizer."""
+    made = optimizer([problem.path.nodes], problem=problem, segments=segments)
+
+    def closure() -> Tensor:
+        latest = problem.evaluate()
+        problem.path.nodes.grad = -problem.path.chart(latest.residual.vector)
+        return latest.action.length
+
+    while not made.finished:
+        made.step(closure)
+    return made
