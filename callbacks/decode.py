@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from geodesic_lightning.artifacts import write_video
@@ -41,7 +42,7 @@ class DecodeEvery(Callback):
         self.count = count
         self._written: int | None = None
 
-    def on_train_start(self, trainer: Trainer, solver: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, solver: Any) -> None:
         """The path before the first step; a resumed run has that film already."""
         self._written = None
         if trainer.global_step == 0:
@@ -49,13 +50,13 @@ class DecodeEvery(Callback):
         else:
             self._written = trainer.global_step
 
-    def on_train_batch_end(self, trainer: Trainer, solver: LightningModule, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, solver: Any, *_: object) -> None:
         """The path after each k-th optimizer step."""
         step = trainer.global_step
         if step % self.every_n_steps == 0 and step != self._written:
             self._write(trainer, solver)
 
-    def _write(self, trainer: Trainer, solver: LightningModule) -> None:
+    def _write(self, trainer: Trainer, solver: Any) -> None:
         step = self._written = trainer.global_step
         if not trainer.is_global_zero:
             return

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
+from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.seed import isolate_rng
 
 __all__ = ["Final"]
 
 
-class Final(Callback):
+class Final(Callback, ABC):
     """Calls `write` at the end of `trainer.validate`, on one process, with the random state kept.
 
     Validation inside a fit (and its sanity check) is not the end of anything and is passed over.
     """
 
     @abstractmethod
-    def write(self, trainer: Trainer, solver: LightningModule) -> None:
+    def write(self, trainer: Trainer, solver: Any) -> None:
         """Write what is to be kept of the solver's path."""
 
-    def on_validation_end(self, trainer: Trainer, solver: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, solver: Any) -> None:
         """After everything has been measured."""
         if trainer.is_global_zero and trainer.state.fn == TrainerFn.VALIDATING:
             with isolate_rng():

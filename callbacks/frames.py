@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 
 from geodesic_lightning.artifacts import write_frames
 
@@ -23,6 +24,6 @@ class FrameImages(Final):
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
-    def write(self, trainer: Trainer, solver: LightningModule) -> None:
+    def write(self, trainer: Trainer, solver: Any) -> None:
         """One file a frame."""
         write_frames(solver.frames(), Path(self.folder) / "frames")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
@@ -27,7 +28,7 @@ class Progress(Callback):
         self._bar: RichProgress | None = None
         self._task = TaskID(0)
 
-    def on_train_start(self, trainer: Trainer, solver: LightningModule) -> None:
+    def on_train_start(self, trainer: Trainer, solver: Any) -> None:
         """Draw the line, if anybody can see it."""
         console = self._console or Console(file=sys.stdout)
         if not (trainer.is_global_zero and console.is_terminal):
@@ -44,23 +45,21 @@ class Progress(Callback):
         self._task = self._bar.add_task(line(trainer.global_step, solver.report), total=total)
         self._bar.start()
 
-    def on_train_batch_start(self, trainer: Trainer, solver: LightningModule, *_: object) -> None:
+    def on_train_batch_start(self, trainer: Trainer, solver: Any, *_: object) -> None:
         """Move on; by now the solver has reported the step before."""
         if self._bar is not None:
             text = line(trainer.global_step, solver.report)
             self._bar.update(self._task, completed=trainer.global_step, description=text)
 
-    def on_train_end(self, trainer: Trainer, solver: LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, solver: Any) -> None:
         """Clear the line."""
         self._stop()
 
-    def on_exception(
-        self, trainer: Trainer, solver: LightningModule, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: Trainer, solver: Any, exception: BaseException) -> None:
         """Give the terminal back before the error is told."""
         self._stop()
 
-    def teardown(self, trainer: Trainer, solver: LightningModule, stage: str) -> None:
+    def teardown(self, trainer: Trainer, solver: Any, stage: str) -> None:
         """In case the end was none of the above."""
         self._stop()
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from torch import Tensor
 
 from geodesic_lightning.artifacts import write_path
@@ -31,19 +32,17 @@ class SavePath(Final):
         self._good: dict[str, Tensor] | None = None
         self._step = 0
 
-    def write(self, trainer: Trainer, solver: LightningModule) -> None:
+    def write(self, trainer: Trainer, solver: Any) -> None:
         """The solved path."""
         self._save(_tensors(solver), trainer.global_step, finished=True)
 
-    def on_train_batch_end(self, trainer: Trainer, solver: LightningModule, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, solver: Any, *_: object) -> None:
         """Remember the nodes if they are finite."""
         tensors = _tensors(solver)
         if torch.isfinite(tensors["nodes"]).all():
             self._good, self._step = tensors, trainer.global_step
 
-    def on_exception(
-        self, trainer: Trainer, solver: LightningModule, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: Trainer, solver: Any, exception: BaseException) -> None:
         """Keep the remembered nodes; should that fail as well, the first error is the one told."""
         if self._good is not None and trainer.is_global_zero:
             with contextlib.suppress(Exception):
@@ -54,7 +53,7 @@ class SavePath(Final):
         write_path(Path(self.folder) / "path.safetensors", tensors, metadata)
 
 
-def _tensors(solver: LightningModule) -> dict[str, Tensor]:
+def _tensors(solver: Any) -> dict[str, Tensor]:
     """Copies of the nodes, their places and the two ends."""
     path = solver.path
     nodes = path.nodes.detach().clone()

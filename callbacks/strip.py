@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 
 from geodesic_lightning.artifacts import strip, write_image
 
@@ -26,7 +27,7 @@ class Strip(Final):
         self.folder = folder
         self.gap = gap
 
-    def write(self, trainer: Trainer, solver: LightningModule) -> None:
+    def write(self, trainer: Trainer, solver: Any) -> None:
         """Lay the frames side by side."""
         path = Path(self.folder) / "strip.png"
         write_image(strip(solver.frames(), self.gap), path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from rich.console import Console
 from rich.table import Table as RichTable
 
@@ -29,7 +29,7 @@ class Table(Final):
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
-    def write(self, trainer: Trainer, solver: LightningModule) -> None:
+    def write(self, trainer: Trainer, solver: Any) -> None:
         """Print the table and the path."""
         console = Console(highlight=False)
         table = RichTable(show_header=False, box=None, padding=(0, 2, 0, 0))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 
 from geodesic_lightning.artifacts import write_video
 
@@ -28,7 +29,7 @@ class Video(Final):
         self.fps = fps
         self.ping_pong = ping_pong
 
-    def write(self, trainer: Trainer, solver: LightningModule) -> None:
+    def write(self, trainer: Trainer, solver: Any) -> None:
         """Encode the frames."""
         path = Path(self.folder) / "video.mp4"
         write_video(solver.frames(), path, self.fps, self.ping_pong)

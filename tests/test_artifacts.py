@@ -108,7 +108,8 @@ def test_frames_keep_their_size_and_bytes(tmp_path):
     write_frames(frames, tmp_path / "frames")
     names = sorted(file.name for file in (tmp_path / "frames").iterdir())
     assert names == ["00.png", "01.png", "02.png"]
-    read = np.asarray(Image.open(tmp_path / "frames" / "01.png"))
+    with Image.open(tmp_path / "frames" / "01.png") as image:
+        read = np.asarray(image)
     assert (read == (frames[1] * 255).round().byte().permute(1, 2, 0).numpy()).all()
 
 
@@ -120,7 +121,8 @@ def test_names_sort_beyond_a_hundred_frames(tmp_path):
 
 def test_values_outside_are_clipped(tmp_path):
     write_image(torch.tensor([-0.2, 0.5, 1.7]).reshape(3, 1, 1), tmp_path / "a.png")
-    assert Image.open(tmp_path / "a.png").getpixel((0, 0)) == (0, 128, 255)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.getpixel((0, 0)) == (0, 128, 255)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -197,6 +201,23 @@ def test_points_are_the_ends_of_an_exact_density():
 def test_points_that_are_none(start, end, says):
     with pytest.raises(UserError, match=says):
         points(start=start, end=end)
+
+
+@pytest.mark.parametrize("name", json.loads((module.SHIPPED / "pairs.json").read_text()))
+def test_every_shipped_pair_opens(name):
+    frames = shipped_pair(name, size=64)
+    assert frames.images.shape == (2, 3, 64, 64)
+    assert all(frames.prompts)
+
+
+def test_reading_and_writing_wait_for_no_heavy_library():
+    heavy = ("diffusers", "hydra", "imageio", "lightning", "torchvision", "transformers", "wandb")
+    source = (
+        "import sys, geodesic_lightning.frames, geodesic_lightning.artifacts;"
+        f"sys.exit(', '.join(name for name in {heavy} if name in sys.modules) or 0)"
+    )
+    found = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
 
 
 def test_a_shipped_pair_by_name(tmp_path, monkeypatch):
