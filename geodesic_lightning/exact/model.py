@@ -4,10 +4,10 @@ A latent here is a point x of R^d, and the network is replaced by the formula
 
     epsilon(x, t, c) = -sigma c score(x),   sigma the density's smallest noise width,
 
-so that score = -epsilon/sigma as for a diffusion model (METHOD: one function owns that step). The
-embedding c is a single number: 1 for any prompt of the path's own, 0 for what a score contrasts it
-with (no prompt, or a negative one), which stands for the flat density. A prompt contrast (epsilon_negative - epsilon_prompt)/2 is then exactly
-sigma/2 times the score. There is one noise level: the timestep is ignored, inversion and
+so that score = -epsilon/sigma as for a diffusion model. The embedding c is a single number: 1 for
+any prompt of the path's own, 0 for what a score contrasts it with (no prompt, or a negative one),
+which stands for the flat density. A prompt contrast (epsilon_negative - epsilon_prompt)/2 is then
+exactly sigma/2 times the score. There is one noise level: the timestep is ignored, inversion and
 denoising are the identity, and decoding draws the point over the density.
 """
 
@@ -108,7 +108,7 @@ class ExactModel:
         return self._ends.to(self.device)
 
     def embed(self, prompts: Sequence[str], negative: bool = False) -> Tensor:
-        """n prompts give (n, 1, 1) float64: 1 each, whatever it says, and 0 for negative ones."""
+        """n prompts give (n, 1, 1) float64: 1 each, whatever they say, 0 for negative ones."""
         flags = [0.0 if negative else 1.0 for _ in prompts]
         return torch.tensor(flags, dtype=torch.float64, device=self.device)[:, None, None]
 
