@@ -61,10 +61,7 @@ def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "score_evaluations" in summary:
         yield "evaluations", f"{summary['score_evaluations']:,}"
     if seconds := summary.get("seconds"):
-        parts = {name: value for name, value in seconds.items() if name != "total"}
-        total = seconds.get("total") or sum(parts.values())
-        detail = ", ".join(f"{name} {value:.1f}" for name, value in parts.items())
-        yield "seconds", f"{total:.1f}" + (f" ({detail})" if detail else "")
+        yield "seconds", ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
 
 
 def _short(path: Path) -> str:

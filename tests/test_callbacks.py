@@ -287,7 +287,7 @@ def test_the_table_says_what_was_found(tmp_path, capsys, monkeypatch):
         "2.323 → ",
         "mean +1 nats, +2 against the first path",
         "12,345",
-        "3.5 (load 1.0, solve 2.5)",
+        "load 1.0, solve 2.5",
         "\nruns/a/video.mp4\n",
     ):
         assert text in said
