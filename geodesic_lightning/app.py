@@ -77,20 +77,14 @@ def task(cfg: DictConfig) -> dict:
 
 def run(trainer, solver, verb: str, resume: str | None) -> None:
     """One verb of the trainer. A path has no data: a batch is an empty hand."""
+    from geodesic_lightning.batches import Batches
+
     if verb == "fit":
         trainer.fit(solver, train_dataloaders=Batches(), ckpt_path=checkpoint(resume))
     elif verb == "validate":
         trainer.validate(solver, dataloaders=[0], verbose=False)
     else:
         raise ValueError(f"unknown verb {verb!r}: expected fit or validate")
-
-
-class Batches:
-    """Batches without end and without content: the solver says when it is finished."""
-
-    def __iter__(self):
-        while True:
-            yield 0
 
 
 def checkpoint(resume: str | None) -> str | None:

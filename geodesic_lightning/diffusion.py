@@ -229,9 +229,14 @@ class DiffusionModel:
             yield from part.parameters()
 
 
-def embedded(**options) -> DiffusionModel:
-    """The small model of drawn cats that ships with the project."""
-    return DiffusionModel(str(Path(__file__).parent / "embedded" / "pipeline"), **options)
+# Density exponents of the shipped model by score; docs/study.md says how they were chosen.
+EMBEDDED_ALPHA = {"noise_prediction": 0.006, "contrast": 0.1}
+
+
+def embedded(alpha: dict[str, float] | None = None, batch_size: int = 32, name: str = "embedded", **options) -> DiffusionModel:
+    """The small model of drawn cats that ships with the project; options as for DiffusionModel."""
+    folder = str(Path(__file__).parent / "embedded" / "pipeline")
+    return DiffusionModel(folder, alpha=alpha or EMBEDDED_ALPHA, batch_size=batch_size, name=name, **options)
 
 
 def _first_sentence(error: Exception) -> str:
