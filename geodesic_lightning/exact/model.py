@@ -157,14 +157,15 @@ class ExactModel:
             return None
         return reference(self.name)
 
-    def judge(self, points: Tensor, alpha: float) -> dict[str, float | None]:
+    def judge(self, points: Tensor, alpha: float, manifold: object) -> dict[str, float | None]:
         """The exact length of the spline through points (n, d), against the known geodesic's.
 
-        length_error is relative; without a reference for these ends and this alpha both are None.
+        length_error is relative; without a reference for these ends, this alpha and this manifold
+        both are None.
         """
         length = curve_length(self.density, points.double().cpu(), alpha)
         known = self.reference
-        if known is None or abs(known.alpha - alpha) > 1e-12:
+        if known is None or known.alpha != alpha or manifold != self.manifold:
             return {"length_exact": length, "length_reference": None, "length_error": None}
         return {
             "length_exact": length,

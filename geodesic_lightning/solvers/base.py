@@ -126,7 +126,7 @@ class Solver(L.LightningModule):
     def _against_reference(self) -> dict:
         """Where the density is exact and its geodesic known: the path's exact length against that geodesic's."""
         judge = getattr(self.problem.score.model, "judge", None)
-        return judge(self.path.points(), self.problem.alpha) if judge else {}
+        return judge(self.path.points(), self.problem.alpha, self.path.manifold) if judge else {}
 
 
 def recommended(score: Score) -> float:

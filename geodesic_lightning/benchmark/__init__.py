@@ -1,0 +1,1 @@
+"""Measured comparisons that anybody can run: `python -m geodesic_lightning.benchmark`."""

@@ -1,0 +1,78 @@
+"""What the solvers are compared on: nine exact densities, and pairs of drawn cats with two fields each."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from geodesic_lightning.condition import prompts
+from geodesic_lightning.frames import Frames, shipped_pair
+from geodesic_lightning.manifold import Sphere
+from geodesic_lightning.path import Path
+from geodesic_lightning.problem import Problem
+from geodesic_lightning.score import Contrast, NoisePrediction, Score
+
+PAIRS = tuple(f"eval_{k:02d}" for k in range(10))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem that can be made afresh for every solver.
+
+    Attributes:
+        name, field: what it is called, and the field that stands for the score.
+        fresh: makes the problem, with its path at the manifold's own geodesic.
+        length: of points (N+1, d), as exactly as it can be had.
+        reference: the known geodesic's length, or None.
+    """
+
+    name: str
+    field: str
+    fresh: Callable[[], Problem]
+    length: Callable[[Tensor], float]
+    reference: float | None
+
+
+def exact(names: list[str] | None = None) -> Iterator[Case]:
+    """The exact densities, in float64, with their shipped references."""
+    from geodesic_lightning.exact import ExactModel
+    from geodesic_lightning.exact.curve_length import curve_length
+    from geodesic_lightning.exact.problems import DENSITIES
+
+    for name in names or DENSITIES:
+        model = ExactModel(name)
+        ends = model.encode(Frames(None, ("", "")))
+        condition = prompts(model, ["", ""])
+
+        def fresh(model=model, ends=ends, condition=condition) -> Problem:
+            path = Path(ends[0], ends[1], model.manifold)
+            return Problem(path, Score(model, condition, NoisePrediction()), model.alpha)
+
+        yield Case(name, "score", fresh, partial(_exact_length, curve_length, model.density), model.reference.length)
+
+
+def _exact_length(curve_length, density, points: Tensor) -> float:
+    return curve_length(density, points.double())
+
+
+def cats(model, alphas: dict[str, float], pairs: tuple[str, ...] = PAIRS) -> Iterator[Case]:
+    """Pairs of drawn cats through the embedded model: its noise prediction and its prompt contrast, both deterministic."""
+    for pair in pairs:
+        frames = shipped_pair(pair)
+        condition = prompts(model, frames.prompts)
+        ends = model.invert(model.encode(frames), condition(torch.tensor([0.0, 1.0]))).clone()
+        manifold = Sphere(float(ends.flatten(1).norm(dim=-1).mean()))
+        for field in (NoisePrediction(), Contrast()):
+            alpha = alphas[field.name]
+
+            def fresh(ends=ends, manifold=manifold, condition=condition, field=field, alpha=alpha) -> Problem:
+                return Problem(Path(ends[0], ends[1], manifold), Score(model, condition, field), alpha)
+
+            def length(points: Tensor, fresh=fresh) -> float:
+                return fresh().measure(points).length
+
+            yield Case(pair, field.name, fresh, length, None)
+
+

@@ -1,0 +1,117 @@
+"""One solver on one problem, watched: how long the path was after how many score evaluations."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from geodesic_lightning import spline
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.problem import Problem
+
+MOST_LOOKS = 40  # lengths taken along a run; they cost evaluations of their own, which are not counted
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a run cost and what it reached.
+
+    Attributes:
+        evaluations, calls: scores of single latents, and batches of them.
+        lengths: (evaluations so far, length of the path then), oldest first; the last is the result.
+        seconds, network_seconds: of solving, and of that inside the score.
+        converged: the solver's own criterion was met.
+        failure: why there is no result, or None.
+    """
+
+    evaluations: int
+    calls: int
+    lengths: list[tuple[int, float]]
+    seconds: float
+    network_seconds: float
+    converged: bool
+    failure: str | None = None
+
+    @property
+    def length(self) -> float:
+        """Length of the result; NaN where there is none."""
+        return float("nan") if self.failure else self.lengths[-1][1]
+
+    def within(self, reference: float, tolerance: float) -> int | None:
+        """Evaluations after which the path stays within a relative tolerance of the reference; None if never."""
+        if self.failure:
+            return None
+        found = None
+        for evaluations, length in self.lengths:
+            if length <= reference * (1 + tolerance):
+                found = evaluations if found is None else found
+            else:
+                found = None
+        return found
+
+
+def trace(
+    problem: Problem,
+    optimizer: Callable[..., Optimizer],
+    segments: int,
+    length: Callable[[Tensor], float],
+    look: bool = True,
+) -> Trace:
+    """Run the optimizer on a fresh problem to its end.
+
+    Args:
+        length: the length of a path given by points (segments+1, d).
+        look: take lengths along the way, on the path resampled to `segments`.
+    """
+    clock = Stopwatch(problem.score)
+    problem.score = clock
+    made = optimizer([problem.path.nodes], problem=problem, segments=segments)
+    seen: list[tuple[int, Tensor]] = []
+
+    def closure() -> Tensor:
+        latest = problem.evaluate()
+        problem.path.nodes.grad = -problem.path.chart(latest.residual.vector)
+        return latest.action.length
+
+    began = time.perf_counter()
+    try:
+        while not made.finished:
+            made.step(closure)
+            seen.append((problem.evaluations, problem.path.points()))
+    except UserError as error:
+        return Trace(problem.evaluations, len(seen), [], time.perf_counter() - began, clock.seconds, False, str(error))
+    seconds, network, spent = time.perf_counter() - began, clock.seconds, problem.evaluations
+    if not torch.isfinite(seen[-1][1]).all():
+        return Trace(spent, len(seen), [], seconds, network, False, "the path diverged")
+    kept = seen[:: max(1, len(seen) // MOST_LOOKS)] if look else []
+    kept = [*kept, seen[-1]] if not kept or kept[-1] is not seen[-1] else kept
+    lengths = [(count, length(_even(points, segments, problem.manifold))) for count, points in kept]
+    if not math.isfinite(lengths[-1][1]):
+        return Trace(spent, len(seen), [], seconds, network, False, "the path diverged")
+    return Trace(spent, len(seen), lengths, seconds, network, made.converged)
+
+
+def _even(points: Tensor, segments: int, manifold) -> Tensor:
+    return points if len(points) == segments + 1 else manifold.projx(spline.resample(points, segments))
+
+
+class Stopwatch:
+    """A score that knows how long it has taken."""
+
+    def __init__(self, score) -> None:
+        self.score, self.seconds = score, 0.0
+
+    def __getattr__(self, name: str):
+        return getattr(self.score, name)
+
+    def __call__(self, x: Tensor, u: Tensor, draw: int | None = None) -> Tensor:
+        began = time.perf_counter()
+        found = self.score(x, u, draw)
+        if found.is_cuda:
+            torch.cuda.synchronize()
+        self.seconds += time.perf_counter() - began
+        return found
