@@ -3,16 +3,18 @@
 Solvers step it, optimizers read it, callbacks watch it. One evaluation scores all interior nodes in one batch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from geodesic_lightning import functional
+from geodesic_lightning import functional, spline
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional import Action, Measurement, Residual
 from geodesic_lightning.path import Path
 from geodesic_lightning.score import Score
+
+COARSE = 0.01  # relative error of the length above which a measurement takes twice the points
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,35 @@ class Problem:
         return float((again - latest.scores).norm() / (2**0.5 * latest.scores.norm()))
 
     def measure(self, points: Tensor | None = None) -> Measurement:
-        """Measure points (N+1, d), by default the path's: every one is scored, ends included, no fresh randomness."""
+        """Measure points (N+1, d), by default the path's: every one is scored, ends included, no fresh randomness.
+
+        Where the length's own error estimate passes COARSE, or there is none, the middles of the
+        pieces are scored too: a score that turns within a piece, as between the data of a narrow
+        density, cannot be read off its ends.
+        """
         points = self.path.points() if points is None else points
-        scores = self._score(points, torch.linspace(0, 1, len(points)).to(points), None)
+        u = torch.linspace(0, 1, len(points)).to(points)
+        scores = self._score(points, u, None)
         self._refuse_not_finite(scores)
-        return functional.measure(points, scores, self.alpha, self.manifold)
+        found = functional.measure(points, scores, self.alpha, self.manifold)
+        if found.length_error <= COARSE * found.length:
+            return found
+        knots = spline.chord_knots(points)
+        middles = spline.evaluate(points, (knots[1:] + knots[:-1]) / 2, knots=knots)
+        middles = self.manifold.projx(middles)
+        between = self._score(middles, (u[1:] + u[:-1]) / 2, None)
+        self._refuse_not_finite(between)
+        fine = functional.measure(
+            _interleaved(points, middles), _interleaved(scores, between), self.alpha, self.manifold
+        )
+        return replace(
+            fine,
+            u=fine.u[::2],
+            log_density=fine.log_density[::2],
+            metric_speed=fine.metric_speed[::2],
+            turning=found.turning,
+            score_norm=fine.score_norm[::2],
+        )
 
     def state_dict(self) -> dict:
         """What a resumed run needs to go on as if it had never stopped."""
@@ -114,3 +140,8 @@ class Problem:
             f"The score is NaN or infinite at {bad} of {len(scores)} nodes: check the model's weights and precision, "
             "or try a smaller solver.alpha or another noise level; the last good nodes are kept."
         )
+
+
+def _interleaved(nodes: Tensor, middles: Tensor) -> Tensor:
+    """Nodes (N+1, d) with the middles (N, d) of the pieces between them: (2N+1, d)."""
+    return torch.cat([torch.stack([nodes[:-1], middles], 1).flatten(0, 1), nodes[-1:]])
