@@ -168,8 +168,9 @@ class SemiImplicit(Optimizer):
         if grew:
             now["dx"], now["df"] = [], []
         elif now["last_f"] is not None:
-            now["dx"] = [*now["dx"], points - now["last_x"]][-self.memory :]
-            now["df"] = [*now["df"], step - now["last_f"]][-self.memory :]
+            oldest = max(len(now["dx"]) + 1 - self.memory, 0)
+            now["dx"] = [*now["dx"], points - now["last_x"]][oldest:]
+            now["df"] = [*now["df"], step - now["last_f"]][oldest:]
         now["best"] = min(now["best"], size)
         now["last_x"], now["last_f"] = points, step
         if self.mode == "safe":
