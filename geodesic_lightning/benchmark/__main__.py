@@ -1,20 +1,35 @@
-"""`python -m geodesic_lightning.benchmark`: the solvers side by side, as a table and a JSON file."""
+"""Measured comparisons, each as a table and a JSON file under outputs/benchmark/."""
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from geodesic_lightning.errors import UserError
 
+TOPICS = {
+    "solvers": "solver × problem × score evaluations to 1 % and 0.1 %",
+    "estimators": "how the score is looked at: timestep, noise, averaging",
+    "scaling": "cost of a sweep at 16 to 256 segments",
+}
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run what was asked for; rows are written as they come, so that an interrupted run keeps what it has."""
-    parser = argparse.ArgumentParser(prog="python -m geodesic_lightning.benchmark", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("outputs/benchmark/solvers.json"), help="JSON file (default: %(default)s)")
-    parser.add_argument("--only", choices=("all", "exact", "embedded"), default="all", help="which problems (default: all)")
-    parser.add_argument("--pairs", type=int, default=2, help="pairs of drawn cats, 1 to 10 (default: %(default)s)")
-    parser.add_argument("--full", action="store_true", help="ten pairs, the paper's scheme at three learning rates; an hour or so")
+    listed = "\n".join(f"  {name:12} {text}" for name, text in TOPICS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m geodesic_lightning.benchmark",
+        description=f"{__doc__}\n\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("topic", nargs="?", choices=TOPICS, default="solvers", help="default: solvers")
+    parser.add_argument("--only", choices=("all", "exact", "embedded"), default="all", help="solvers: which problems")
+    parser.add_argument("--pairs", type=int, help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10)")
+    parser.add_argument("--seeds", type=int, default=3, help="estimators: seeds each (default: %(default)s)")
+    parser.add_argument("--full", action="store_true", help="solvers: the paper's scheme at three learning rates on all pairs")
+    parser.add_argument("--output", type=Path, help="JSON file (default: outputs/benchmark/<topic>.json)")
     options = parser.parse_args(arguments)
+    options.output = options.output or Path("outputs/benchmark") / f"{options.topic}.json"
     try:
         run(options)
     except UserError as error:
@@ -24,35 +39,44 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Compare on every problem asked for."""
+    """Collect the topic's rows, writing all so far after each, and print the table."""
     import torch
 
     from geodesic_lightning.artifacts import write_json
-    from geodesic_lightning.benchmark import problems, solvers
+    from geodesic_lightning.benchmark import estimators, problems, scaling, solvers
 
-    if not 1 <= options.pairs <= len(problems.PAIRS):
-        raise UserError(f"--pairs: got {options.pairs}, expected 1 to {len(problems.PAIRS)}.")
-    if options.output.exists() and options.output.stat().st_size == 0:
-        raise UserError(f"--output: {options.output} is an empty file; give another name.")
-    rows: list[solvers.Row] = []
-
-    def report(case, methods) -> None:
-        rows.extend(solvers.compare(case, methods))
-        write_json(options.output, {"rows": solvers.as_dicts(rows), "torch": torch.__version__})
-        print(f"{case.name} ({case.field}) done", file=sys.stderr, flush=True)
-
-    if options.only in ("all", "exact"):
-        for case in problems.exact():
-            report(case, solvers.methods(solvers.PAPER_RATES))
-    if options.only in ("all", "embedded"):
-        from geodesic_lightning.diffusion import EMBEDDED_ALPHA, embedded
-
-        pairs = problems.PAIRS if options.full else problems.PAIRS[: options.pairs]
-        rates = solvers.PAPER_RATES if options.full else ()
-        for case in problems.cats(embedded(), EMBEDDED_ALPHA, pairs):
-            report(case, solvers.methods(rates))
-    print(solvers.table(rows))
+    pairs = options.pairs or (10 if options.full else 2)
+    if not 1 <= pairs <= len(problems.PAIRS):
+        raise UserError(f"--pairs: got {pairs}, expected 1 to {len(problems.PAIRS)}.")
+    if options.seeds < 1:
+        raise UserError(f"--seeds: got {options.seeds}, expected at least 1.")
+    topic = {"solvers": solvers, "estimators": estimators, "scaling": scaling}[options.topic]
+    rows: list = []
+    for row in _rows(options, pairs):
+        rows.append(row)
+        write_json(options.output, {"rows": topic.as_dicts(rows), "torch": torch.__version__})
+        print(f"\r{len(rows)} rows", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    print(topic.table(rows))
     print(f"\n{options.output}")
+
+
+def _rows(options: argparse.Namespace, pairs: int) -> Iterable:
+    from geodesic_lightning.benchmark import estimators, problems, scaling, solvers
+    from geodesic_lightning.diffusion import EMBEDDED_ALPHA, embedded
+
+    if options.topic == "estimators":
+        yield from estimators.study(embedded(), EMBEDDED_ALPHA, pairs, options.seeds)
+    elif options.topic == "scaling":
+        yield from scaling.study(next(problems.cats(embedded(), EMBEDDED_ALPHA)))
+    else:
+        if options.only != "embedded":
+            for case in problems.exact():
+                yield from solvers.compare(case, solvers.methods(solvers.PAPER_RATES))
+        if options.only != "exact":
+            rates = solvers.PAPER_RATES if options.full else ()
+            for case in problems.cats(embedded(), EMBEDDED_ALPHA, problems.PAIRS[:pairs]):
+                yield from solvers.compare(case, solvers.methods(rates))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,63 @@
+"""Cost against segments: one sweep of the fast solver at 16 to 256 segments, split into the network and all else."""
+
+import resource
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from statistics import median
+
+from geodesic_lightning.benchmark.problems import Case
+from geodesic_lightning.benchmark.trace import Stopwatch
+from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+
+SEGMENTS = (16, 32, 64, 128, 256)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sweep: evaluations, seconds of the score and of everything else (medians), and the process's peak memory."""
+
+    segments: int
+    evaluations: int
+    network_seconds: float
+    other_seconds: float
+    peak_megabytes: float
+
+
+def study(case: Case, sweeps: int = 3) -> Iterator[Row]:
+    """Rows from few segments to many, so that the peak of memory is each row's own."""
+    for segments in SEGMENTS:
+        problem = case.fresh()
+        problem.path.place(problem.path.baseline(segments)[1:-1])
+        clock = problem.score = Stopwatch(problem.score)
+        made = SemiImplicit([problem.path.nodes], problem=problem, segments=segments, tolerance=1e-12, coarse_iterations=0)
+
+        def closure(problem=problem):
+            return problem.evaluate().action.length
+
+        while made.report.get("level") != segments:
+            made.step(closure)
+        network, other = [], []
+        for _ in range(sweeps):
+            before, began = clock.seconds, time.perf_counter()
+            made.step(closure)
+            total = time.perf_counter() - began
+            network.append(clock.seconds - before)
+            other.append(total - network[-1])
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        yield Row(segments, segments - 1, median(network), median(other), peak)
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as a Markdown table."""
+    head = ("segments", "evaluations a sweep", "network, ms", "ms a node", "all else, ms", "peak memory, MB")
+    body = [
+        (f"{r.segments}", f"{r.evaluations}", f"{1e3 * r.network_seconds:.0f}", f"{1e3 * r.network_seconds / r.evaluations:.1f}", f"{1e3 * r.other_seconds:.1f}", f"{r.peak_megabytes:.0f}")
+        for r in rows
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body))
+
+
+def as_dicts(rows: list[Row]) -> list[dict]:
+    """For JSON."""
+    return [asdict(r) for r in rows]
