@@ -144,8 +144,7 @@ class SemiImplicit(Optimizer):
         step = manifold.proju(points, laplacian.solve(residual.vector, shift))
         size = laplacian.dual_norm(residual.vector)
         move = self._damped(points, step) if self.noisy else self._accelerated(points, step, size)
-        sure = move if self.mode != "safe" and not self.noisy else step
-        gains = [(residual.vector * s).sum().abs() for s in (step, sure)]
+        gains = [(residual.vector * taken).sum().abs() for taken in (step, move)]
         excess = torch.stack(gains).max() / (2 * segments * residual.spacing**2)
         size, excess, shift = torch.stack([size, excess, shift]).tolist()
         self.report = {
@@ -224,7 +223,7 @@ class SemiImplicit(Optimizer):
     def _level_ends(self, excess: float) -> bool:
         now = self._now
         if self.noisy:
-            return now["iteration"] >= self._most_iterations
+            return now["iteration"] + 1 >= self._most_iterations
         tolerance = self.tolerance if self._last else max(self.coarse_tolerance, self.tolerance)
         if excess < tolerance:
             now["converged"] = self._last
