@@ -1,10 +1,10 @@
-"""The small diffusion model shipped with the project: a world of drawn cats. Importing this is cheap."""
+"""The small diffusion model shipped with the project, a world of drawn cats. Cheap to import."""
 
 from pathlib import Path
 
 
 def pipeline_folder():
-    """The diffusers folder that `StableDiffusionPipeline.from_pretrained` loads, a `pathlib.Path`."""
+    """The diffusers folder `StableDiffusionPipeline.from_pretrained` loads, a `pathlib.Path`."""
     return Path(__file__).resolve().parent / "pipeline"
 
 

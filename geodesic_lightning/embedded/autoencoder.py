@@ -1,6 +1,7 @@
 """Training of the autoencoder, a LightningModule.
 
-Loss = |x̂ − x| + ½ |∇x̂ − ∇x| + ½ (x̂ − x)² + 5e-4 KL, each a mean over its elements, pixels in [-1, 1].
+Loss = |x̂ − x| + ½ |∇x̂ − ∇x| + ½ (x̂ − x)² + 5e-4 KL, each a mean over its elements; pixels are in
+[-1, 1].
 """
 
 import lightning
@@ -28,7 +29,7 @@ class Autoencoder(lightning.LightningModule):
         loss = error.abs().mean() + 0.5 * (error**2).mean() + 5e-4 * divergence(posterior)
         for axis in (2, 3):
             loss = loss + 0.25 * error.diff(dim=axis).abs().mean()
-        self.log("psnr", psnr(error.detach()), prog_bar=True, batch_size=len(batch))
+        self.log("psnr", psnr(error.detach()), batch_size=len(batch))
         return loss
 
     def on_train_batch_end(self, outputs, batch, index):
@@ -38,7 +39,7 @@ class Autoencoder(lightning.LightningModule):
         pictures = to_unit(batch)
         vae = self.average.network
         error = vae.decode(vae.encode(pictures).latent_dist.mean).sample.float() - pictures
-        self.log("psnr_held_out", psnr(error), prog_bar=True, batch_size=len(batch))
+        self.log("psnr_held_out", psnr(error), batch_size=len(batch), sync_dist=True)
 
     def configure_optimizers(self):
         return adamw(self.vae.parameters(), self.rate, self.steps)
@@ -50,7 +51,7 @@ def to_unit(pictures):
 
 
 def psnr(error):
-    """Mean over the pictures of 10 log₁₀(2²/mse), in dB, for errors (n, c, h, w) of pixels in [-1, 1]."""
+    """Mean over pictures of 10 log₁₀(2²/mse), in dB; errors (n, c, h, w) of pixels in [-1, 1]."""
     return (10 * torch.log10(4.0 / error.float().square().mean(dim=(1, 2, 3)))).mean()
 
 

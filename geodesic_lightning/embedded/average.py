@@ -6,7 +6,10 @@ import torch
 
 
 class Average(torch.nn.Module):
-    """Keeps `network`, a copy whose weights w̄ follow w̄ ← d w̄ + (1 − d) w with d = min(decay, (1 + n)/(10 + n))."""
+    """`network` is a copy whose weights follow w̄ ← d w̄ + (1 − d) w, after n updates.
+
+    d = min(decay, (1 + n)/(10 + n)): a young average forgets faster.
+    """
 
     def __init__(self, network, decay):
         super().__init__()

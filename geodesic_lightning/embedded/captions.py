@@ -20,7 +20,7 @@ COLOUR_WORDS = {"orange": ("orange", "orange", "ginger"), "grey": ("grey", "grey
 
 
 def caption(cat, rng=None):
-    """The caption of `cat`: the full one without `rng`, else one of many wordings (a numpy Generator)."""
+    """The full caption of `cat`, or with `rng` (a numpy Generator) one of many wordings."""
     if rng is None:
         return f"{_article(mood(cat))} {colour(cat)} cat with {ears(cat)} ears"
     kind = _pick(rng, MOOD_WORDS[mood(cat)])
@@ -97,7 +97,7 @@ def colour(cat):
 
 
 def ears(cat, rng=None):
-    """Length, width or pose if remarkable, then the tip: "long pointed", "round", "drooping round"."""
+    """Length, width or pose if remarkable, then the tip: "long pointed", "round"."""
     tip = "round" if cat.ear_roundness > 0.52 else "pointed"
     size = _first(
         cat.ear_height,

@@ -1,10 +1,11 @@
 """The world of drawn cats: continuous parameters, how they are sampled, and what a cat is called.
 
-A cat is a point of a box in R^35. Neighbouring points are neighbouring drawings, so a path between two
-cats exists in the world itself and the density between them is something a small model can learn.
+A cat is a point of a box in R^35. Neighbouring points are neighbouring drawings, so a path between
+two cats exists in the world itself and the density between them is something a small model can
+learn.
 
-Units: lengths in half canvas sides (the canvas is [-1, 1]², y down), angles in degrees, colours in OKLCH
-(lightness 0..1, chroma 0..0.2, hue in degrees; B. Ottosson, "A perceptual color space", 2020).
+Units: lengths in half canvas sides (the canvas is [-1, 1]², y down), angles in degrees, colours in
+OKLCH (lightness 0..1, chroma 0..0.2, hue in degrees; see `colour`).
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -123,7 +124,7 @@ class Cat:
                 )
 
     def vector(self):
-        """The parameters as a float64 array of shape (35,), each mapped from its range to [0, 1]."""
+        """The parameters as float64 of shape (35,), each mapped from its range to [0, 1]."""
         return np.array(
             [(v - RANGES[k][0]) / (RANGES[k][1] - RANGES[k][0]) for k, v in asdict(self).items()]
         )
@@ -138,11 +139,13 @@ class Cat:
                 f"A cat has {len(names)} parameters, got an array of shape {unit.shape}."
             )
         low, high = np.array([RANGES[name] for name in names]).T
-        return cls(**dict(zip(names, (low + unit * (high - low)).tolist(), strict=True)))
+        return cls(
+            **dict(zip(names, np.clip(low + unit * (high - low), low, high).tolist(), strict=True))
+        )
 
 
 def sample(rng):
-    """A cat drawn at random: shapes uniform in the box, moods around one of `MOODS`, coats as in `coat`.
+    """A random cat: shapes uniform in the box, moods around one of `MOODS`, fur as in `coat`.
 
     rng: a `numpy.random.Generator`. Returns a `Cat`.
     """
@@ -180,7 +183,7 @@ COATS = {
 
 
 def coat(rng):
-    """Fur (lightness, chroma, hue): a mixture of the coats cats are known for and of every other colour."""
+    """Fur (lightness, chroma, hue): the coats cats are known for, mixed with any other colour."""
     weights = np.array([entry[3] for entry in COATS.values()])
     name = rng.choice(list(COATS), p=weights / weights.sum())
     lightness, chroma, hue = (rng.uniform(*interval) for interval in COATS[name][:3])

@@ -1,4 +1,7 @@
-"""Colours: OKLCH (lightness, chroma, hue) to sRGB, after B. Ottosson, "A perceptual color space" (2020)."""
+"""Colours: OKLCH (lightness, chroma, hue) to sRGB.
+
+After B. Ottosson, "A perceptual color space for image processing" (2020).
+"""
 
 import math
 

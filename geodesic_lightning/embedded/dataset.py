@@ -3,8 +3,8 @@
     cats.npy     float64 (n, 35)           unit parameter vectors
     drawings.npy uint8   (n, size, size, 3)
 
-Drawing i is made from `numpy.random.default_rng((seed, i))`, so any part can be drawn again alone and
-the held-out drawings (their own seed) are no part of the training set.
+Drawing i is made from `numpy.random.default_rng((seed, i))`, so any part can be drawn again alone,
+and the held-out drawings (their own seed) are no part of the training set.
 """
 
 from concurrent.futures import ProcessPoolExecutor
@@ -15,7 +15,7 @@ import numpy as np
 from .captions import caption
 from .cats import Cat, sample
 
-TRAINING_SEED, HELD_OUT_SEED = 2025, 7
+TRAINING_SEED, HELD_OUT_SEED, SIZE = 2025, 7, 128
 
 
 def cat(seed, index):
@@ -24,7 +24,7 @@ def cat(seed, index):
 
 
 def write(folder, n, size, seed=TRAINING_SEED, workers=2):
-    """Draw n cats of `size` px into `folder` (created). Nothing is done where they are there already."""
+    """Draw n cats of `size` px into `folder`, unless they are there already."""
     folder = Path(folder)
     if (folder / "cats.npy").exists() and drawings(folder).shape == (n, size, size, 3):
         return

@@ -1,8 +1,8 @@
 """The networks: Stable Diffusion 2's component classes, at a thousandth of the size.
 
-Pictures are (3, 128, 128) in [-1, 1]; latents (8, 16, 16), each channel of mean 0 and deviation 1 over
-the training drawings (`whiten`), so the scaling factor is 1. The only file here that imports diffusers
-or transformers.
+Pictures are (3, 128, 128) in [-1, 1]; latents (8, 16, 16), each channel of mean 0 and deviation 1
+over the training drawings (`whiten`), so the scaling factor is 1. The only file here that imports
+diffusers or transformers.
 """
 
 import torch
@@ -15,19 +15,21 @@ from diffusers import (
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-SIZE, LATENT_CHANNELS, LATENT_SIDE, TOKENS, WIDTH = 128, 8, 16, 24, 128
+from .dataset import SIZE
+
+LATENT_CHANNELS, LATENT_SIDE, TOKENS, WIDTH = 8, 16, 24, 128
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
-def autoencoder(channels=(16, 24, 64, 96)):
-    """AutoencoderKL, f = 8: 1.7 M parameters, most of them at low resolution, where they are cheap."""
+def autoencoder(channels=(8, 24, 64, 96)):
+    """AutoencoderKL, f = 8: 1.7 M parameters, most at low resolution, where they are cheap."""
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * len(channels),
         up_block_types=("UpDecoderBlock2D",) * len(channels),
         block_out_channels=channels,
         layers_per_block=1,
         latent_channels=LATENT_CHANNELS,
-        norm_num_groups=8,
+        norm_num_groups=4,
         sample_size=SIZE,
         scaling_factor=1.0,
     )
@@ -103,6 +105,13 @@ def _model_of(learner):
     return json.loads(learner.to_str())["model"]
 
 
+def ids(tokens, captions):
+    """Token ids of captions, padded: int64 (n, 24)."""
+    return tokens(
+        captions, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
+    ).input_ids
+
+
 def scheduler():
     """Stable Diffusion 2's DDIM scheduler: 1000 steps, scaled linear β, noise prediction."""
     return DDIMScheduler(
@@ -122,8 +131,8 @@ def scheduler():
 def whiten(vae, mean, deviation):
     """Fold z → (z − mean)/deviation into the 1×1 convolutions of `vae`, in place.
 
-    mean, deviation: (channels,), those of the raw latents. Encoder: W ← W/σ, b ← (b − μ)/σ for the means,
-    b ← b − 2 log σ for the log variances. Decoder: b ← b + W μ, then W ← W σ on its inputs.
+    mean, deviation: (channels,), those of the raw latents. Encoder: W ← W/σ, b ← (b − μ)/σ for the
+    means, b ← b − 2 log σ for the log variances. Decoder: b ← b + W μ, then W ← W σ on its inputs.
     """
     channels = len(mean)
     into, out = vae.quant_conv, vae.post_quant_conv

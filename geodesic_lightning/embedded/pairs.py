@@ -1,6 +1,6 @@
 """Pairs of cats to connect: six made by hand, and as many more as wanted drawn from a seed.
 
-All are held out: the hand-made ones are nobody's samples, the others come from a series of their own.
+All are held out: the hand-made ones are nobody's samples, the others a series of their own.
 """
 
 import dataclasses
@@ -40,9 +40,10 @@ def named_pairs():
     blue = dict(fur_lightness=0.55, fur_chroma=0.115, fur_hue=255.0)
     orange = change(NEUTRAL, "happy", ear_height=0.64, ear_roundness=0.15)
     sly = change(
-        NEUTRAL, "sly", **blue, gaze=0.5, stripes=0.0, muzzle=0.55, head_width=0.60, head_height=0.55, jowl=0.0,
-        ear_height=0.42, ear_roundness=0.85, ear_width=0.29, ear_angle=14.0, ear_place=40.0, eye_hue=70.0,
-        whisker_bend=-0.3, background_hue=40.0, tilt=-3.0,
+        NEUTRAL, "sly", **blue, gaze=0.5, stripes=0.0, muzzle=0.55, head_width=0.60,
+        head_height=0.55, jowl=0.0, ear_height=0.42, ear_roundness=0.85, ear_width=0.29,
+        ear_angle=14.0, ear_place=40.0, eye_hue=70.0, whisker_bend=-0.3, background_hue=40.0,
+        tilt=-3.0,
     )  # fmt: skip
     cream = change(
         NEUTRAL,
@@ -61,18 +62,21 @@ def named_pairs():
         background_hue=10.0,
     )
     black = change(
-        NEUTRAL, "grumpy", fur_lightness=0.30, fur_chroma=0.012, fur_hue=280.0, stripes=0.0, head_width=0.69,
-        head_height=0.48, jowl=0.13, tuft=0.12, ear_height=0.40, ear_roundness=0.75, ear_angle=24.0, ear_place=43.0,
-        eye_hue=75.0, eye_size=0.15, muzzle=0.3, whisker_length=0.48, whisker_bend=-0.7, background_hue=90.0, tilt=5.0,
+        NEUTRAL, "grumpy", fur_lightness=0.30, fur_chroma=0.012, fur_hue=280.0, stripes=0.0,
+        head_width=0.69, head_height=0.48, jowl=0.13, tuft=0.12, ear_height=0.40,
+        ear_roundness=0.75, ear_angle=24.0, ear_place=43.0, eye_hue=75.0, eye_size=0.15,
+        muzzle=0.3, whisker_length=0.48, whisker_bend=-0.7, background_hue=90.0, tilt=5.0,
     )  # fmt: skip
     pink = change(
-        NEUTRAL, "surprised", fur_lightness=0.80, fur_chroma=0.10, fur_hue=358.0, stripes=0.0, head_width=0.56,
-        head_height=0.56, jowl=-0.03, tuft=0.0, ear_height=0.70, ear_roundness=0.12, ear_angle=-6.0, ear_place=32.0,
-        eye_hue=200.0, eye_size=0.19, blush=0.9, whisker_length=0.33, whisker_bend=0.6, background_hue=290.0, tilt=-5.0,
+        NEUTRAL, "surprised", fur_lightness=0.80, fur_chroma=0.10, fur_hue=358.0, stripes=0.0,
+        head_width=0.56, head_height=0.56, jowl=-0.03, tuft=0.0, ear_height=0.70,
+        ear_roundness=0.12, ear_angle=-6.0, ear_place=32.0, eye_hue=200.0, eye_size=0.19,
+        blush=0.9, whisker_length=0.33, whisker_bend=0.6, background_hue=290.0, tilt=-5.0,
     )  # fmt: skip
     near = change(
-        orange, fur_lightness=0.77, fur_chroma=0.125, fur_hue=68.0, ear_height=0.60, ear_angle=1.0, smile=0.6,
-        mouth_open=0.25, squint=0.5, eye_size=0.18, head_width=0.61, stripes=0.6, background_hue=245.0, tilt=2.0,
+        orange, fur_lightness=0.77, fur_chroma=0.125, fur_hue=68.0, ear_height=0.60,
+        ear_angle=1.0, smile=0.6, mouth_open=0.25, squint=0.5, eye_size=0.18, head_width=0.61,
+        stripes=0.6, background_hue=245.0, tilt=2.0,
     )  # fmt: skip
     long, round_ = (
         dict(ear_height=0.70, ear_roundness=0.1, ear_width=0.22, ear_angle=0.0),
@@ -94,7 +98,7 @@ def evaluation_pairs(n=24, seed=EVALUATION_SEED):
 
 
 def write(folder=None):
-    """Draw the hand-made pairs and the first ten evaluation pairs, with `pairs.json`, into `folder`."""
+    """Draw the hand-made and the first ten evaluation pairs, with `pairs.json`, into `folder`."""
     from PIL import Image
 
     from .drawing import draw

@@ -1,6 +1,6 @@
-"""AdamW with warm-up, a constant rate, and a linear fall to 2 % over the last two fifths of the steps.
+"""AdamW with warm-up, a constant rate, and a linear fall to 2 % over the last two fifths.
 
-Unlike a cosine, the constant part does not know the number of steps: a run can be resumed with more.
+Unlike a cosine, the constant part does not know the number of steps: a run can go on with more.
 """
 
 import torch

@@ -1,0 +1,74 @@
+"""The recipe: from a folder of drawings to a pipeline. A stage that is done is not done again."""
+
+from functools import partial
+
+import numpy as np
+import torch
+
+from . import dataset, latents, networks, training
+from .autoencoder import Autoencoder
+from .denoiser import Denoiser
+
+HELD_OUT, VAE_BATCH, UNET_BATCH = 64, 8, 32
+
+
+def train(work, vae_steps, unet_steps):
+    """Train both networks on work/world. Returns a function that saves the pipeline in a folder."""
+    vae = trained_autoencoder(work, vae_steps)
+    latents.write(work / "latents", vae, dataset.drawings(work / "world"))
+    tokens, module = trained_denoiser(work, vae, unet_steps)
+    return partial(save, vae=vae, tokens=tokens, module=module)
+
+
+def save(folder, vae, tokens, module):
+    """Save `vae` and the averaged weights of `module` in `folder`."""
+    pair = module.average.network
+    networks.save(folder, vae, pair["unet"], pair["text"], tokens)
+
+
+def trained_autoencoder(work, steps):
+    """The averaged autoencoder, whitened, in the fp16 precision that is shipped."""
+    _, pictures = dataset.held_out(HELD_OUT, dataset.SIZE)
+    batches = list(torch.from_numpy(pictures).split(VAE_BATCH))
+    module = training.fit(
+        Autoencoder(steps),
+        work / "autoencoder",
+        [work / "world" / "drawings.npy"],
+        VAE_BATCH,
+        batches,
+        "bf16-mixed",
+    )
+    return latents.whitened(module.average.network, dataset.drawings(work / "world"))
+
+
+def trained_denoiser(work, vae, steps):
+    """The tokenizer and the trained `Denoiser`."""
+    wordings = dataset.captions(work / "world")
+    tokens = networks.tokenizer(caption for row in wordings for caption in row)
+    if not (work / "latents" / "ids.npy").exists():
+        flat = networks.ids(tokens, [caption for row in wordings for caption in row])
+        np.save(work / "latents" / "ids.npy", flat.view(len(wordings), -1, networks.TOKENS).numpy())
+    module = training.fit(
+        Denoiser(tokens, steps),
+        work / "denoiser",
+        [work / "latents" / f"{name}.npy" for name in ("means", "deviations", "ids")],
+        UNET_BATCH,
+        validation_batches(vae, tokens),
+        "32-true",
+    )
+    return tokens, module
+
+
+@torch.no_grad()
+def validation_batches(vae, tokens):
+    """Held-out latents and captions, four batches of 64 as `Denoiser` takes them."""
+    from .autoencoder import to_unit
+    from .captions import caption
+
+    cats, pictures = dataset.held_out(256, dataset.SIZE)
+    ids = networks.ids(tokens, [caption(one) for one in cats])[:, None]
+    parts = [vae.encode(to_unit(part)).latent_dist for part in torch.from_numpy(pictures).split(64)]
+    return [
+        (part.mean.half(), part.std.half(), some)
+        for part, some in zip(parts, ids.split(64), strict=True)
+    ]
