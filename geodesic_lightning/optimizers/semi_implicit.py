@@ -37,7 +37,7 @@ NOISY = 0.15  # noise to signal above which averaging beats acceleration (measur
 def levels(segments: int) -> list[int]:
     """Segments of each level, coarse to fine: halved down to no less than four."""
     found = [segments]
-    while found[0] > 7 or (found[0] % 2 == 0 and found[0] > 4):
+    while math.ceil(found[0] / 2) >= 4:
         found.insert(0, math.ceil(found[0] / 2))
     return found
 
