@@ -67,9 +67,16 @@ class Problem:
         """
         points, u = self.path.points(), self.path.u
         if self._end_scores is None:
-            self._end_scores = self._score(points[[0, -1]], u[[0, -1]], None)
-            self.evaluations += 2
-        scores = self._score(points[1:-1], u[1:-1], self.draw)
+            self.know_ends(self._score(points[[0, -1]], u[[0, -1]], None))
+        return self.accept(points, self._score(points[1:-1], u[1:-1], self.draw))
+
+    def know_ends(self, scores: Tensor) -> None:
+        """Take the scores (2, d) of the ends, which never move."""
+        self._end_scores = scores
+        self.evaluations += 2
+
+    def accept(self, points: Tensor, scores: Tensor) -> Evaluation:
+        """Take the scores (N−1, d) of the interior of points (N+1, d); whoever scored them, `evaluate` or a batch."""
         self.evaluations += len(scores)
         self.draw += 1
         self._refuse_not_finite(scores)

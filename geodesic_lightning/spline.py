@@ -24,15 +24,31 @@ def chord_knots(points: Tensor) -> np.ndarray:
     return knots / knots[-1]
 
 
-def basis(knots: np.ndarray, at: np.ndarray, order: int = 0) -> np.ndarray:
-    """Matrix (len(at), N+1) that takes nodes to the spline's `order`-th derivative at the places `at`."""
-    return CubicSpline(knots, np.eye(len(knots)))(at, order)
+def basis(
+    knots: np.ndarray, at: np.ndarray, order: int = 0, closed: bool = False
+) -> np.ndarray:
+    """Matrix (len(at), N+1) that takes nodes to the spline's `order`-th derivative at the places `at`.
+
+    `closed`: the last node is the first again, and the curve passes it as smoothly as any other.
+    """
+    nodes = np.eye(len(knots))
+    if not closed:
+        return CubicSpline(knots, nodes)(at, order)
+    nodes[-1] = nodes[0]
+    return CubicSpline(knots, nodes, bc_type="periodic")(at, order)
 
 
-def evaluate(points: Tensor, at: np.ndarray, order: int = 0, knots: np.ndarray | None = None) -> Tensor:
+def evaluate(
+    points: Tensor,
+    at: np.ndarray,
+    order: int = 0,
+    knots: np.ndarray | None = None,
+    closed: bool = False,
+) -> Tensor:
     """The spline through points (N+1, d) at places (m,) in [0, 1]: (m, d), in the points' dtype."""
     knots = chord_knots(points) if knots is None else knots
-    matrix = torch.as_tensor(basis(knots, at, order), dtype=points.dtype, device=points.device)
+    matrix = basis(knots, at, order, closed)
+    matrix = torch.as_tensor(matrix, dtype=points.dtype, device=points.device)
     return matrix @ points
 
 
