@@ -1,15 +1,21 @@
-"""The command line: compose → build → run → summary. Objects are instantiated here and nowhere else."""
+"""The command line: compose → build → run → summary. Objects are instantiated only here."""
 
+import logging
 import os
 import platform
 import re
 import sys
 import time
 import warnings
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,129 +24,229 @@ from geodesic_lightning.errors import UserError
 
 HERE = Path(__file__).parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
+# What runs leave in their folders, beside Hydra's own .hydra and log.
+LEFT = (
+    *("checkpoints", "frames", "hparams.yaml", "metrics.csv", "multirun.yaml"),
+    *("path.safetensors", "strip.png", "summary.json", "video.mp4", "videos", "wandb"),
+)
 config.register()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def task(cfg: DictConfig) -> dict:
+def task(cfg: DictConfig) -> dict | None:
+    """One job; what the user can mend is told at once: every job of a sweep tells its own."""
+    try:
+        return run(cfg)
+    except Exception as error:
+        told = explain(error)
+        if cfg.debug or told is None:
+            raise
+        if HydraConfig.get().mode == RunMode.RUN:
+            sys.exit(f"Error: {told}")
+        overrides = HydraConfig.get().job.override_dirname
+        print(f"Error in job {HydraConfig.get().job.num} ({overrides}): {told}", file=sys.stderr)
+        raise UserError("not every job succeeded, see above; the others are done.") from error
+
+
+def run(cfg: DictConfig) -> dict[str, Any]:
     """One run, from configuration to summary.json; returns the summary."""
     began = time.perf_counter()
-    OmegaConf.to_object(cfg)  # every name and type is checked here, before anything is loaded
+    config.check(cfg)
     OmegaConf.resolve(cfg)
     folder = Path(cfg.folder)
-    if (folder / "summary.json").exists():
-        raise UserError(f"{folder} already holds a run: give another hydra.run.dir=, nothing is overwritten.")
+    refuse_taken(folder, "hydra.run.dir")
+    resume = checkpoint(cfg.resume)
     frames = instantiate(cfg.data)
 
-    import lightning as L
+    from geodesic_lightning.lean import import_lightning
+
+    lightning = import_lightning()
 
     from geodesic_lightning.artifacts import write_json
     from geodesic_lightning.assemble import Clock, assemble
 
-    _quiet()
-    L.seed_everything(cfg.seed, verbose=False)
-    clock = Clock()
+    clock = Clock(began=began)
+    _quiet(cfg)
     scheduler = instantiate(cfg.scheduler)
+    parts = {group: instantiate(cfg[group]) for group in ("score", "condition", "manifold")}
+    parts["solver"] = instantiate(cfg.solver, optimizer=instantiate(cfg.optimizer))
+    rehearse(parts)
+    callbacks = [instantiate(one) for one in cfg.callbacks.values()]
+    loggers = [instantiate(one) for one in cfg.logger.values()]
+    trainer = instantiate(
+        OmegaConf.to_container(cfg.trainer),
+        default_root_dir=str(folder),
+        callbacks=callbacks,
+        logger=loggers,
+        enable_checkpointing="checkpoint" in cfg.callbacks,
+    )
+    lightning.seed_everything(cfg.seed, verbose=False)
     model = instantiate(cfg.model)(scheduler=scheduler)
-    trainer_config = OmegaConf.to_container(cfg.trainer)
-    callbacks = [instantiate(c) for c in cfg.callbacks.values()]
-    loggers = [instantiate(c) for c in cfg.logger.values()]
-    trainer = instantiate(trainer_config, default_root_dir=str(folder), callbacks=callbacks, logger=loggers,
-                          enable_checkpointing="checkpoint" in cfg.callbacks)
     model.to(trainer.strategy.root_device)
     clock.lap("load")
-    optimizer = instantiate(cfg.optimizer)
-    solver = assemble(
-        model,
-        frames,
-        solver=instantiate(cfg.solver, optimizer=optimizer),
-        score=instantiate(cfg.score),
-        condition=instantiate(cfg.condition),
-        manifold=instantiate(cfg.manifold),
-        clock=clock,
-    )
-    solver.context = {"model": model.name, "seed": cfg.seed, "score": solver.problem.score.field.name,
-                      "seconds": clock.seconds}
+    solver = assemble(model, frames, **parts, clock=clock)
+    field = solver.problem.score.field.name
+    solver.context = {
+        "model": model.name,
+        "seed": cfg.seed,
+        "score": field,
+        "seconds": clock.seconds,
+    }
     for logger in loggers:
-        logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))
+        logger.log_hyperparams(OmegaConf.to_container(cfg))
     try:
         for verb in solver.verbs:
-            run(trainer, solver, verb, cfg.resume)
+            go(trainer, solver, verb, resume)
+    except SystemExit:  # Lightning's answer to Ctrl+C; this job is over, and so is a sweep
+        sys.exit(interrupted(folder, trainer.global_step))
     finally:
-        _finish_wandb()
+        _finish_wandb(failed=sys.exc_info()[0] is not None)
     summary = solver.summary()
     summary["seconds"]["total"] = time.perf_counter() - began
-    summary |= {"metrics": {k: float(v) for k, v in trainer.callback_metrics.items()}, "versions": versions()}
+    summary["metrics"] = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    summary["versions"] = versions()
     write_json(folder / "summary.json", summary)
     return summary
 
 
-def run(trainer, solver, verb: str, resume: str | None) -> None:
-    """One verb of the trainer. A path has no data: a batch is an empty hand."""
-    from geodesic_lightning.batches import Batches
+def rehearse(parts: dict[str, Any]) -> None:
+    """Put the parts together in the plane, which takes milliseconds.
 
+    Whatever is out of range is refused by the constructors themselves, before a network is loaded.
+    """
+    from geodesic_lightning.assemble import assemble
+    from geodesic_lightning.exact import ExactModel
+    from geodesic_lightning.frames import points
+
+    condition = parts["condition"]
+    if "cache" in condition.keywords:  # what is rehearsed is not kept
+        condition = partial(condition, cache=None)
+    assemble(
+        ExactModel("gaussian"), points([2.0, 0.0], [0.0, 1.0]), **parts | {"condition": condition}
+    )
+
+
+def go(trainer, solver, verb: str, resume: str | None) -> None:
+    """One verb of the trainer. A path has no data: a batch is an empty hand."""
     if verb == "fit":
-        trainer.fit(solver, train_dataloaders=Batches(), ckpt_path=checkpoint(resume))
+        trainer.fit(solver, train_dataloaders=Batches(), ckpt_path=resume)
     elif verb == "validate":
         trainer.validate(solver, dataloaders=[0], verbose=False)
     else:
         raise ValueError(f"unknown verb {verb!r}: expected fit or validate")
 
 
+class Batches:
+    """Batches without end and without content: the solver says when it is finished."""
+
+    def __iter__(self):
+        while True:
+            yield 0
+
+
+class KeepFormerRuns(Callback):
+    """Refuses a folder that holds a run before Hydra writes into it.
+
+    What a callback raises Hydra turns into a warning, unless it is an exit.
+    """
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        _exit_if_taken(Path(config.hydra.run.dir), "hydra.run.dir")
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        _exit_if_taken(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
+
+
+def _exit_if_taken(folder: Path, setting: str) -> None:
+    try:
+        refuse_taken(folder, setting)
+    except UserError as error:
+        sys.exit(f"Error: {error}")
+
+
+def refuse_taken(folder: Path, setting: str) -> None:
+    """Raise UserError where a run has left its files; a folder that has others may be used."""
+    if found := [name for name in LEFT if (folder / name).exists()]:
+        raise UserError(
+            f"{folder} already holds a run ({found[0]}), expected a folder without one: nothing is "
+            f"overwritten, give another {setting}="
+        )
+
+
 def checkpoint(resume: str | None) -> str | None:
-    """The checkpoint file of a run folder, or the file itself."""
+    """The checkpoint file of a run's folder, or the file itself."""
     if resume is None:
         return None
     found = Path(resume) / "checkpoints" / "last.ckpt" if Path(resume).is_dir() else Path(resume)
     if not found.is_file():
-        raise UserError(f"resume: {found} does not exist; give the folder of a run that wrote checkpoints/last.ckpt.")
+        raise UserError(
+            f"resume: {found} does not exist, expected the folder of a run that wrote "
+            "checkpoints/last.ckpt."
+        )
     return str(found)
+
+
+def interrupted(folder: Path, steps: int) -> str:
+    """What to say after Ctrl+C."""
+    way = (
+        f"go on with resume={folder}"
+        if (folder / "checkpoints" / "last.ckpt").exists()
+        else "too early to resume"
+    )
+    return f"Interrupted after {steps} steps; {way}."
 
 
 def versions() -> dict[str, str]:
     """Of this project and of what it stands on."""
     names = ("torch", "lightning", "diffusers", "transformers", "hydra-core")
-    return {"geodesic-lightning": __version__, "python": platform.python_version(), **{n: version(n) for n in names}}
+    return {
+        "geodesic-lightning": __version__,
+        "python": platform.python_version(),
+        **{n: version(n) for n in names},
+    }
 
 
 def main() -> None:
     """Run, and tell the user's errors in one sentence; `debug=true` shows their traceback."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises what went wrong, and we say it
+    os.environ.setdefault(
+        "HYDRA_FULL_ERROR", "1"
+    )  # Hydra then raises what went wrong, and we say it
     debug = any(re.fullmatch(r"\+*debug=(true|True|1|yes|on)", a) for a in sys.argv)
     try:
         task()
     except KeyboardInterrupt:
         sys.exit("Interrupted.")
     except Exception as error:
-        sentence = explain(error)
-        if debug or sentence is None:
+        told = explain(error)
+        if debug or told is None:
             raise
-        sys.exit(f"Error: {sentence}")
+        sys.exit(f"Error: {told}")
 
 
 def explain(error: BaseException) -> str | None:
     """One sentence for what the user can mend; None for what is a fault of the program."""
     from geodesic_lightning.explain import sentence
 
-    return sentence(error, CONF)
+    return sentence(error)
 
 
-def _quiet() -> None:
+def _quiet(cfg: DictConfig) -> None:
     """Silence what libraries say of things that are as they should be here."""
-    import logging
-
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    os.environ.setdefault("WANDB_SILENT", "true")
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
+    if any(one.get("offline") for one in cfg.logger.values()):
+        from geodesic_lightning.lean import set_up_wandb
+
+        set_up_wandb()
 
 
-def _finish_wandb() -> None:
+def _finish_wandb(failed: bool) -> None:
     """Close the W&B run if one was opened: the next job of a multirun must not log into it."""
     wandb = sys.modules.get("wandb")
     if wandb is not None and wandb.run is not None:
-        wandb.finish()
+        wandb.finish(exit_code=int(failed))
 
 
 if __name__ == "__main__":

@@ -18,16 +18,16 @@ from geodesic_lightning.solvers.base import Solver
 
 @dataclass
 class Clock:
-    """Seconds of each stage, by name."""
+    """Seconds of each stage, by name; the first begins at `began`, a time.perf_counter()."""
 
     seconds: dict[str, float] = field(default_factory=dict)
-    _began: float = field(default_factory=time.perf_counter)
+    began: float = field(default_factory=time.perf_counter)
 
     def lap(self, stage: str) -> None:
         """Time since the last lap belongs to `stage`."""
         now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._began
-        self._began = now
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.began
+        self.began = now
 
 
 def euclidean(model, ends: Tensor) -> Manifold:

@@ -25,8 +25,7 @@ class Condition:
     """
 
     def __init__(self, start: Tensor, end: Tensor, interpolation: str = "lerp") -> None:
-        if interpolation not in WAYS:
-            raise UserError(f"condition.interpolation: got {interpolation!r}, expected one of {', '.join(WAYS)}.")
+        check_way(interpolation)
         self.start, self.end, self.interpolation = start, end, interpolation
 
     def __call__(self, u: Tensor) -> Tensor:
@@ -37,6 +36,12 @@ class Condition:
         if self.interpolation == "slerp":
             return _slerp(self.start, self.end, u)
         return torch.lerp(self.start, self.end, u)
+
+
+def check_way(interpolation: str) -> None:
+    """Raise UserError for a way of interpolation that there is not."""
+    if interpolation not in WAYS:
+        raise UserError(f"condition.interpolation: got {interpolation!r}, expected one of {', '.join(WAYS)}.")
 
 
 def _slerp(start: Tensor, end: Tensor, u: Tensor) -> Tensor:

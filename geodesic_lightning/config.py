@@ -1,14 +1,16 @@
 """The typed schema of every configuration group: names, types and defaults of what can be set.
 
-Each class is one choice of one group; conf/<group>/<choice>.yaml starts from it and may set other defaults. Ranges
-are checked where the values are used, by the constructors that `_target_` names.
+Each class is one choice of one group; conf/<group>/<choice>.yaml starts from it and may set other
+defaults. Ranges are checked where the values are used, by the constructors that `_target_` names.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from geodesic_lightning.errors import UserError
 
 
 @dataclass
@@ -26,12 +28,20 @@ class Diffusion:
     _partial_: bool = True
     name: str = MISSING
     pretrained: Any = MISSING
+    config: Any = field(default_factory=list)
     revision: str | None = None
     variant: str | None = None
     local_files_only: bool = False
+    allow_pickle: bool = False
+    without: list[str] = field(default_factory=list)
     alpha: dict[str, float] = field(default_factory=dict)
-    batch_size: int = 16
+    batch_size: Any = "auto"
     dtype: str = "auto"
+    vae_dtype: str = "auto"
+    attention_slicing: bool = False
+    vae_slicing: bool = False
+    vae_tiling: bool = False
+    offload: bool = False
     compile: bool = False
 
 
@@ -41,7 +51,7 @@ class Embedded:
     _partial_: bool = True
     name: str = "embedded"
     alpha: dict[str, float] = field(default_factory=dict)
-    batch_size: int = 32
+    batch_size: Any = "auto"
     dtype: str = "auto"
     compile: bool = False
 
@@ -55,10 +65,36 @@ class Exact:
 
 
 @dataclass
+class NoisePrediction:
+    _target_: str = "geodesic_lightning.score.NoisePrediction"
+    guidance: float = 1.0
+
+
+@dataclass
+class Contrast:
+    _target_: str = "geodesic_lightning.score.Contrast"
+    guidance_conditional: float = 1.0
+    guidance_negative: float = 1.0
+
+
+@dataclass
+class ScoreDistillation:
+    _target_: str = "geodesic_lightning.score.ScoreDistillation"
+    guidance: float = 100.0
+
+
+@dataclass
+class NoiseFree:
+    _target_: str = "geodesic_lightning.score.NoiseFree"
+    guidance: float = 7.5
+    threshold: int = 200
+
+
+@dataclass
 class Score:
     _target_: str = "geodesic_lightning.score.Score"
     _partial_: bool = True
-    field: dict[str, Any] = field(default_factory=dict)
+    field: Any = MISSING
     timestep_range: tuple[int, int] = (0, 0)
     absolute: bool = False
     samples: int = 1
@@ -202,6 +238,85 @@ class Trainer:
 
 
 @dataclass
+class Progress:
+    _target_: str = "geodesic_lightning.callbacks.Progress"
+
+
+@dataclass
+class SavePath:
+    _target_: str = "geodesic_lightning.callbacks.SavePath"
+    folder: str = "${folder}"
+
+
+@dataclass
+class Checkpoint:
+    _target_: str = "lightning.pytorch.callbacks.ModelCheckpoint"
+    dirpath: str = "${folder}/checkpoints"
+    save_last: bool = True
+    save_top_k: int = 0
+    every_n_train_steps: int = 10
+    save_on_train_epoch_end: bool = True
+    auto_insert_metric_name: bool = False
+
+
+@dataclass
+class DecodeEvery:
+    _target_: str = "geodesic_lightning.callbacks.DecodeEvery"
+    folder: str = "${folder}"
+    every_n_steps: int = 10
+    count: int | None = 9
+    fps: float = 12
+
+
+@dataclass
+class Video:
+    _target_: str = "geodesic_lightning.callbacks.Video"
+    folder: str = "${folder}"
+    fps: float = 12
+    ping_pong: bool = False
+
+
+@dataclass
+class FrameImages:
+    _target_: str = "geodesic_lightning.callbacks.FrameImages"
+    folder: str = "${folder}"
+
+
+@dataclass
+class Strip:
+    _target_: str = "geodesic_lightning.callbacks.Strip"
+    folder: str = "${folder}"
+    gap: int = 2
+
+
+@dataclass
+class Table:
+    _target_: str = "geodesic_lightning.callbacks.Table"
+    folder: str = "${folder}"
+
+
+@dataclass
+class CSV:
+    _target_: str = "lightning.pytorch.loggers.CSVLogger"
+    save_dir: str = "${folder}"
+    name: str = ""
+    version: str = ""
+
+
+@dataclass
+class WandB:
+    _target_: str = "lightning.pytorch.loggers.WandbLogger"
+    save_dir: str = "${folder}"
+    project: str = "geodesic-lightning"
+    entity: str | None = None
+    group: str | None = None
+    name: str | None = None
+    tags: list[str] | None = None
+    offline: bool = True
+    log_model: bool = False
+
+
+@dataclass
 class Config:
     """The whole run."""
 
@@ -216,7 +331,6 @@ class Config:
     trainer: Any = MISSING
     callbacks: dict[str, Any] = field(default_factory=dict)
     logger: dict[str, Any] = field(default_factory=dict)
-    experiment: str | None = None
     seed: int = 0
     folder: str = "${hydra:runtime.output_dir}"
     resume: str | None = None
@@ -229,6 +343,10 @@ SCHEMAS = {
     "diffusion_schema": Diffusion,
     "embedded_schema": Embedded,
     "exact_schema": Exact,
+    "noise_prediction_schema": NoisePrediction,
+    "contrast_schema": Contrast,
+    "sds_schema": ScoreDistillation,
+    "nfsd_schema": NoiseFree,
     "score_schema": Score,
     "prompt_schema": Prompt,
     "unconditional_schema": Unconditional,
@@ -245,11 +363,42 @@ SCHEMAS = {
     "pair_schema": Pair,
     "points_schema": Points,
     "trainer_schema": Trainer,
+    "progress_schema": Progress,
+    "save_path_schema": SavePath,
+    "checkpoint_schema": Checkpoint,
+    "decode_schema": DecodeEvery,
+    "video_schema": Video,
+    "frames_schema": FrameImages,
+    "strip_schema": Strip,
+    "table_schema": Table,
+    "csv_schema": CSV,
+    "wandb_schema": WandB,
 }
 
 
 def register() -> None:
-    """Tell Hydra the schemas. They stand outside the groups, so that no group lists them as a choice."""
+    """Tell Hydra the schemas; they stand outside the groups, so that no group lists them."""
     store = ConfigStore.instance()
     for name, node in SCHEMAS.items():
         store.store(name=name, node=node)
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse what composing lets through: missing values, and settings that no schema has.
+
+    Raises:
+        OmegaConfBaseException: a value is missing or of another type than its schema says.
+        UserError: a setting was added (+group.setting=…) that its schema does not know.
+    """
+    OmegaConf.to_object(cfg)
+    _check_names(cfg, "")
+
+
+def _check_names(node: DictConfig, where: str) -> None:
+    schema = OmegaConf.get_type(node)
+    for key in node:
+        if is_dataclass(schema) and key not in schema.__dataclass_fields__:
+            names = ", ".join(k for k in schema.__dataclass_fields__ if not k.startswith("_"))
+            raise UserError(f"No setting {where}{key}, expected one of {names}.")
+        if isinstance(child := node[key], DictConfig):
+            _check_names(child, f"{where}{key}.")

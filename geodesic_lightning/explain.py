@@ -1,121 +1,181 @@
-"""Configuration errors, each as one sentence that says what was given and what is valid."""
+"""Errors of a run's configuration and of its surroundings, each told in one sentence.
+
+Hydra and OmegaConf keep what went wrong in their exceptions' attributes: the setting, the value, the
+node it belongs to. The sentences are made from those; only where there is nothing else is the text of
+an exception looked at.
+"""
 
 import re
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from hydra.errors import (
+    ConfigCompositionException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+    ValidationError,
+)
 
 from geodesic_lightning.errors import UserError
 
+QUOTING = (
+    "quote a text that has commas, brackets or equal signs: 'data.prompt_start=\"a red, sly cat\"'"
+)
 
-def sentence(error: BaseException, conf: Path) -> str | None:
-    """The sentence for an error of the user's, None for any other.
+SEE_HELP = "--help lists the groups and their choices"
 
-    Args:
-        error: as raised; its causes are looked at too.
-        conf: the folder of configuration groups, to list choices from.
-    """
+
+def sentence(error: BaseException) -> str | None:
+    """The sentence for what the user can mend, None for any other error; causes count too."""
     chain = list(_chain(error))
-    for one in chain:
-        if isinstance(one, UserError):
-            return str(one)
-    text = "\n".join(str(one) for one in chain)
-    for explain in (_choice, _group, _key, _value, _missing, _override, _memory, _file):
-        if found := explain(text, chain, conf):
-            return found
+    for kind, tell in TELL:
+        for one in chain:
+            if isinstance(one, kind) and (told := tell(one)):
+                return told
     return None
 
 
-def _chain(error: BaseException | None):
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what led to it, outermost first."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
         yield error
         error = error.__cause__ or error.__context__
 
 
-def choices(conf: Path, group: str) -> list[str]:
-    """Names of a group's choices."""
-    return sorted(p.stem for p in (conf / group).glob("*.yaml"))
+def _user(error: UserError) -> str:
+    return str(error)
 
 
-def _choice(text: str, chain: list, conf: Path) -> str | None:
-    if m := re.search(r"Could not find '([\w/]+)/([^'/]+)'", text):
-        group, name = m.groups()
-        return f"{group}: got {name!r}, expected one of {', '.join(choices(conf, group))}."
-    if m := re.search(r"In '[^']*': Could not (?:find|load) '([^']+)'", text):
-        return f"No configuration {m.group(1)!r}; --help lists groups and their choices."
-    return None
+def _choice(error: MissingConfigException) -> str:
+    group, _, name = (error.missing_cfg_file or "").rpartition("/")
+    if not error.options:
+        return f"No configuration {error.missing_cfg_file!r}: {SEE_HELP}."
+    return f"{group}: got {name!r}, expected one of {', '.join(error.options)}."
 
 
-def _group(text: str, chain: list, conf: Path) -> str | None:
-    if m := re.search(r"Could not override '([\w./@]+)'\.?\s*(?:No match in the defaults list)", text):
-        groups = sorted(p.name for p in conf.iterdir() if p.is_dir())
-        return f"No group {m.group(1)!r}, expected one of {', '.join(groups)}."
-    return None
+def _unreadable(error: OverrideParseException) -> str:
+    return (
+        f"Cannot read {error.override!r}: write group=choice or group.setting=value, and {QUOTING}."
+    )
 
 
-def _key(text: str, chain: list, conf: Path) -> str | None:
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
+def _missing(error: MissingMandatoryValue) -> str:
+    return f"{error.full_key} is not set: give {error.full_key}=…"
 
-    m = re.search(r"Could not override '([^']+)'", text) or re.search(r"full_key: ([\w.]+)", text)
-    if not m or not re.search(r"not in struct|not in '|ConfigKeyError|ConfigAttributeError|Key '", text):
+
+def _unknown(error: ConfigKeyError) -> str:
+    names = sorted(str(key) for key in error.parent_node if not str(key).startswith("_"))
+    listed = f", expected one of {', '.join(names)}" if names else ", there are none here"
+    return f"No setting {error.full_key}{listed}."
+
+
+def _mistyped(error: ValidationError) -> str | None:
+    if not error.full_key:
         return None
-    key = m.group(1)
-    parent, _, leaf = key.rpartition(".")
-    import sys
-
-    overrides = [a for a in sys.argv[1:] if "=" in a and not a.lstrip("+~").startswith(f"{key}=") and not a.startswith("-")]
-    try:
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(str(conf), version_base="1.3"):
-            node = compose("config", overrides=[o for o in overrides if not o.startswith("hydra.")])
-        for part in parent.split(".") if parent else []:
-            node = node[part]
-        names = sorted(str(k) for k in node if not str(k).startswith("_"))
-    except Exception:
-        names = []
-    where = f" of {parent}" if parent else ""
-    listed = f", expected one of {', '.join(names)}" if names else ""
-    return f"No setting {leaf!r}{where}{listed}."
+    value = "null" if error.value is None else repr(error.value)
+    return f"{error.full_key}: got {value}, expected {_words(_hint(error))}."
 
 
-def _value(text: str, chain: list, conf: Path) -> str | None:
-    m = re.search(r"Value '(.*?)' of type '(\w+)' (?:could not be converted to|is not a subclass of|is incompatible with type hint) '?([\w\[\], .|]+?)'?\s*(?:\n|$)", text)
-    if not m:
+def _hint(error: ValidationError) -> Any:
+    """The type that the schema gives to the setting of this error."""
+    if is_dataclass(error.object_type):
+        return get_type_hints(error.object_type).get(str(error.key))
+    return next(
+        iter(get_args(error.ref_type)[-1:]), None
+    )  # an element of a list, a value of a dict
+
+
+def _words(hint: Any) -> str:
+    """A type in words."""
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(_words(part) for part in get_args(hint))
+    words = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "text",
+        NoneType: "null",
+        list[float]: "a list of numbers like [0.5,-1]",
+        list[str]: "a list of texts like [a,b]",
+        tuple[int, int]: "two whole numbers like [-100,99]",
+    }
+    return words.get(hint, "a value of another type")
+
+
+def _setting(error: OmegaConfBaseException) -> str:
+    return f"{error.full_key or 'A setting'}: {_first_line(error)}."
+
+
+def _composition(error: ConfigCompositionException) -> str:
+    text = _first_line(error)
+    if found := re.match(r"Ambiguous value for argument '(.*)'", text):
+        return f"{found[1]!r} gives several values: add -m to run them all, or {QUOTING}."
+    if found := re.match(r"Multiple values for (\w+)", text):
+        return f"{found[1]} is chosen already: leave out the + and write {found[1]}=choice."
+    return f"{text}: {SEE_HELP}."
+
+
+def _group(error: ValueError) -> str | None:
+    if "Config group override must be a string" in str(error):
+        return f"A group got something that is not a name: write group=choice; {SEE_HELP}."
+    return None
+
+
+def _target(error: InstantiationException) -> str | None:
+    found = re.match(r"Error locating target '(.*?)'", str(error))
+    return (
+        f"_target_: got {found[1]!r}, expected the dotted name of something that can be imported."
+        if found
+        else None
+    )
+
+
+def _file(error: OSError) -> str | None:
+    if error.filename is None:
         return None
-    value, _, kind = m.groups()
-    key = re.search(r"full_key: ([\w.\[\]]+)", text)
-    words = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
-    return f"{key.group(1) if key else 'setting'}: got {value!r}, expected {words.get(kind, kind)}."
+    reason = f"{error.filename} cannot be read or written ({error.strerror})"
+    return f"{reason}: give another, for the run's folder with hydra.run.dir="
 
 
-def _missing(text: str, chain: list, conf: Path) -> str | None:
-    if m := re.search(r"(?:Missing mandatory value: |Structured config of type `\w+` has missing mandatory value: )([\w.]+)", text):
-        key = re.search(r"full_key: ([\w.]+)", text)
-        name = key.group(1) if key else m.group(1)
-        return f"{name} is not set: give {name}=…"
-    if m := re.search(r"You must specify '([\w/]+)'", text):
-        group = m.group(1)
-        return f"{group} is not chosen: give {group}= one of {', '.join(choices(conf, group))}."
+def _by_name(error: Exception) -> str | None:
+    """Errors of libraries that are too heavy to import for their names."""
+    name = type(error).__name__
+    if name == "OutOfMemoryError":
+        return "The GPU is out of memory: give a smaller model.batch_size."
+    if name == "MisconfigurationException":
+        return f"trainer: {_first_line(error)}."
+    if type(error).__module__.startswith("wandb"):
+        return f"W&B: {_first_line(error)}; or stay offline with logger.wandb.offline=true."
     return None
 
 
-def _override(text: str, chain: list, conf: Path) -> str | None:
-    if any(type(one).__name__ == "OverrideParseException" for one in chain):
-        return " ".join(str(chain[0]).split("\n")[0].split()) + " Write group=choice or group.setting=value; quote values with spaces or commas: 'data.prompt_start=\"a red cat\"'."
-    if any(type(one).__module__.startswith(("hydra", "omegaconf")) for one in chain):
-        return " ".join(str(chain[0]).split("\n")[0].split()) + ". --help lists what can be set."
-    return None
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].strip().rstrip(".:")
 
 
-def _memory(text: str, chain: list, conf: Path) -> str | None:
-    if any(type(one).__name__ == "OutOfMemoryError" for one in chain):
-        return "The GPU is out of memory: give a smaller model.batch_size=."
-    return None
-
-
-def _file(text: str, chain: list, conf: Path) -> str | None:
-    for one in chain:
-        if isinstance(one, OSError) and one.filename:
-            return f"{one.filename}: {one.strerror}; give a folder that can be written with hydra.run.dir=."
-    return None
+# In this order, each over the whole chain: first what is known of the setting itself.
+TELL: tuple[tuple[type | tuple[type, ...], Any], ...] = (
+    (UserError, _user),
+    (MissingConfigException, _choice),
+    (OverrideParseException, _unreadable),
+    (MissingMandatoryValue, _missing),
+    ((ConfigKeyError, ConfigAttributeError), _unknown),
+    (ValidationError, _mistyped),
+    (OmegaConfBaseException, _setting),
+    (ConfigCompositionException, _composition),
+    (InstantiationException, _target),
+    (ValueError, _group),
+    (OSError, _file),
+    (Exception, _by_name),
+)

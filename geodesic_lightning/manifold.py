@@ -33,6 +33,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from geodesic_lightning.errors import UserError
+
 __all__ = ["Euclidean", "Sphere"]
 
 
@@ -77,7 +79,7 @@ class Euclidean:
 class Sphere:
     """The sphere |x| = radius about the origin, of dimension d - 1 in d >= 2 coordinates.
 
-    Raises ValueError for a radius that is not a positive finite number.
+    Raises UserError for a radius that is not a positive finite number.
     """
 
     radius: float
@@ -88,7 +90,7 @@ class Sphere:
         except (TypeError, ValueError):
             radius = math.nan
         if not (math.isfinite(radius) and radius > 0):
-            raise ValueError(
+            raise UserError(
                 f"the radius of a sphere is a positive finite number, got {self.radius!r}: "
                 "give the norm of the latents, or use the Euclidean manifold."
             )

@@ -158,9 +158,8 @@ class Score:
             raise UserError(f"score.samples: got {samples}, expected at least 1.")
         if weighting not in WEIGHTS:
             raise UserError(f"score.weighting: got {weighting!r}, expected one of {', '.join(WEIGHTS)}.")
-        low, high = timestep_range
-        if low > high:
-            raise UserError(f"score.timestep_range: got ({low}, {high}), expected the smaller number first.")
+        if len(timestep_range) != 2 or timestep_range[0] > timestep_range[1]:
+            raise UserError(f"score.timestep_range: got {list(timestep_range)}, expected two numbers, the smaller first.")
         self.model, self.condition, self.field = model, condition, field
         self._fixed = {
             "unconditional": model.embed([""], negative=True) if "unconditional" in field.needs else None,
@@ -168,7 +167,7 @@ class Score:
         }
         shift = 0 if absolute else model.timestep
         steps = model.timesteps
-        self.low, self.high = (min(max(t + shift, 0), steps - 1) for t in (low, high))
+        self.low, self.high = (min(max(t + shift, 0), steps - 1) for t in timestep_range)
         self.samples, self.weighting, self.fresh, self.seed = samples, weighting, fresh, seed
         self.at_level = self.low == self.high == model.timestep and not isinstance(field, ScoreDistillation)
         self.stochastic = fresh and not self.at_level

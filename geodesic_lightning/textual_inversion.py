@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from geodesic_lightning.condition import Condition
+from geodesic_lightning.condition import Condition, check_way
 from geodesic_lightning.errors import UserError
 
 
@@ -45,6 +45,7 @@ def textual_inversion(
         joint: one embedding for all ends, started from their prompts one after the other.
         cache: folder of results, made when needed; None keeps nothing.
     """
+    check_way(interpolation)
     if steps < 0:
         raise UserError(f"condition.steps: got {steps}, expected at least 0.")
     if batch_size < 1:

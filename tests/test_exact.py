@@ -350,7 +350,7 @@ def test_encode_refuses_another_dimension():
 
 
 def test_model_refuses_what_it_cannot_use():
-    with pytest.raises(ValueError, match="choose one of"):
+    with pytest.raises(ValueError, match="expected one of"):
         ExactModel("donut")
     with pytest.raises(ValueError, match="at least 1"):
         ExactModel("ring", batch_size=0)

@@ -32,6 +32,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.exact.density import Density
 from geodesic_lightning.exact.families import Mixture, Ring, Slope
 from geodesic_lightning.manifold import Euclidean, Sphere
@@ -193,7 +194,7 @@ DENSITIES: dict[str, Callable[[], Density]] = {
 
 
 def density(name: str) -> Density:
-    """The standard problem of that name. Raises ValueError, with the valid names, for another."""
+    """The standard problem of that name. Raises UserError, with the valid names, for another."""
     if name not in DENSITIES:
-        raise ValueError(f"unknown density {name!r}: choose one of {', '.join(DENSITIES)}.")
+        raise UserError(f"model.density: got {name!r}, expected one of {', '.join(DENSITIES)}.")
     return DENSITIES[name]()
