@@ -47,7 +47,8 @@ def check_way(interpolation: str) -> None:
 def _slerp(start: Tensor, end: Tensor, u: Tensor) -> Tensor:
     """Token by token: directions along the great circle, norms linearly."""
     a, b = start.norm(dim=-1, keepdim=True), end.norm(dim=-1, keepdim=True)
-    x, y = start / a, end / b
+    tiny = torch.finfo(start.dtype).tiny  # a token of zeros has no direction: it stays zero
+    x, y = start / a.clamp_min(tiny), end / b.clamp_min(tiny)
     angle = 2 * torch.atan2((x - y).norm(dim=-1, keepdim=True), (x + y).norm(dim=-1, keepdim=True))
     near = angle < 1e-4
     safe = torch.where(near, 1.0, angle)
