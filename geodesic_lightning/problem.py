@@ -26,6 +26,11 @@ class Evaluation:
     residual: Residual
     action: Action
 
+    @property
+    def turning(self) -> Tensor:
+        """Unexplained turning per node, radians over the whole path: (N−1,)."""
+        return self.residual.turning
+
 
 class Problem:
     """Bend `path` into a geodesic of p^(−α).
@@ -87,6 +92,17 @@ class Problem:
         residual = functional.residual(points, scores, self.alpha, self.manifold)
         self.latest = Evaluation(points, scores, residual, action)
         return self.latest
+
+    def surrogate(self) -> Tensor:
+        """A scalar whose value is the latest length and whose gradient on the nodes is −r, for autograd to find."""
+        moved = self.path.nodes - self.path.nodes.detach()
+        force = self.path.chart(self.latest.residual.vector)
+        return self.latest.action.length - (moved * force).sum()
+
+    def point_gradients(self) -> Tensor:
+        """Set the nodes' gradients to −r without autograd; returns the latest length."""
+        self.path.nodes.grad = -self.path.chart(self.latest.residual.vector)
+        return self.latest.action.length
 
     def noise_to_signal(self) -> float:
         """|s − s'|/(√2 |s|) over the interior, from a second evaluation of the latest batch; 0 for a sure score."""

@@ -9,8 +9,9 @@ from torch import Tensor
 from geodesic_lightning.decoder import Decoder
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional import Measurement
+from geodesic_lightning.legs import problem_on
 from geodesic_lightning.path import Path
-from geodesic_lightning.problem import Problem
+from geodesic_lightning.retime import EvenInDistance, Timing
 from geodesic_lightning.score import Score
 
 
@@ -31,6 +32,7 @@ class Solver(L.LightningModule):
         seconds: of solving and of decoding, so far.
         context: what the run wants said in its summary beside the path: its seed, its model's name.
         report: the latest scalars, floats by name.
+        timing: which places the frames show, once the path has been measured; before, even distances.
         measurement, start: the path as measured in validation, and as it was at first; None before.
     """
 
@@ -53,14 +55,15 @@ class Solver(L.LightningModule):
             raise UserError(f"solver.frames: got {frames}, expected at least 2.")
         path.place(path.baseline(segments)[1:-1])
         self.path = path
-        self.problem = Problem(path, score, recommended(score) if alpha is None else alpha)
+        self.problem = problem_on(path, score, recommended(score) if alpha is None else alpha)
         self.decoder, self.segments, self.frame_count = decoder, segments, frames
         self.seconds = {"solve": 0.0, "decode": 0.0}
         self.context: dict = {}
         self.report: dict[str, float] = {}
         self.measurement: Measurement | None = None
         self.start: Measurement | None = None
-        self._shown: tuple[Tensor, Tensor] | None = None
+        self.timing: Timing = EvenInDistance()
+        self._shown: tuple[Tensor, Timing, Tensor] | None = None
 
     def setup(self, stage: str) -> None:
         self.problem.score.model.to(self.device)
@@ -76,14 +79,21 @@ class Solver(L.LightningModule):
         return True
 
     def frames(self, count: int | None = None) -> Tensor:
-        """Images (count, 3, H, W) in [0, 1] of the path as it stands, at even u; the same path is decoded once."""
-        u = torch.linspace(0, 1, count or self.frame_count)
-        points = self.path.points()
-        if self._shown is None or len(self._shown[1]) != len(u) or not _same(self._shown[0], points):
+        """Images (count, 3, H, W) in [0, 1] of the path as it stands; the same path is decoded once.
+
+        A closed path shows its first keyframe once: its film is a loop.
+        """
+        count = count or self.frame_count
+        timing = EvenInDistance() if self.measurement is None else self.timing
+        points, shown = self.path.points(), self._shown
+        if shown is None or len(shown[2]) != count or shown[1].name != timing.name or not _same(shown[0], points):
             began = time.perf_counter()
-            self._shown = (points.clone(), self.decoder(self.path, u))
+            closed = getattr(self.path, "closed", False)
+            shares = torch.linspace(0, 1, count + 1)[:-1] if closed else torch.linspace(0, 1, count)
+            images = self.decoder(self.path, timing(shares, self).to(torch.float32))
+            self._shown = (points.clone(), timing, images)
             self.seconds["decode"] += time.perf_counter() - began
-        return self._shown[1]
+        return self._shown[2]
 
     def validation_step(self, batch, index: int) -> None:
         """Measure the path: every node scored once, no randomness."""

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from geodesic_lightning.decoder import Decoder
+from geodesic_lightning.legs import LegsProblem
+from geodesic_lightning.optimizers.together import optimizer_for
 from geodesic_lightning.path import Path
 from geodesic_lightning.problem import Problem
 from geodesic_lightning.score import Score
@@ -42,10 +44,10 @@ class BoundaryValueSolver(Solver):
         super().__init__(path, score, decoder, alpha, segments, frames)
         self._make_optimizer = optimizer
         # What does not fit together is said before anything is computed, not when Lightning first asks.
-        optimizer([torch.nn.Parameter(torch.zeros(1))], problem=self.problem, segments=segments)
+        optimizer_for(self.problem, optimizer, segments)
 
     def configure_optimizers(self) -> Optimizer:
-        return self._make_optimizer([self.path.nodes], problem=self.problem, segments=self.segments)
+        return optimizer_for(self.problem, self._make_optimizer, self.segments)
 
     def on_fit_start(self) -> None:
         # What solving is compared with: the manifold's own geodesic between the ends.
@@ -57,17 +59,15 @@ class BoundaryValueSolver(Solver):
         self.seconds["solve"] += time.perf_counter() - self._began - shown
 
     def training_step(self, batch, index: int) -> Tensor:
-        latest = self.problem.evaluate()
-        force = self.path.chart(latest.residual.vector)
-        moved = self.path.nodes - self.path.nodes.detach()
-        return latest.action.length - (moved * force).sum()
+        self.problem.evaluate()
+        return self.problem.surrogate()
 
     def on_train_batch_end(self, outputs, batch, index: int) -> None:
         latest = self.problem.latest
         self.report = {
             "length": float(latest.action.length),
             "energy": float(latest.action.energy),
-            "residual": float(latest.residual.turning.mean()),
+            "residual": float(latest.turning.mean()),
             "score_norm": float(latest.scores.norm(dim=-1).mean()),
             "score_evaluations": float(self.problem.evaluations),
             **self.optimizer.report,
@@ -101,14 +101,15 @@ class BoundaryValueSolver(Solver):
 
 
 @torch.no_grad()
-def solve(problem: Problem, optimizer: Callable[..., Optimizer], segments: int = 16) -> Optimizer:
+def solve(
+    problem: Problem | LegsProblem, optimizer: Callable[..., Optimizer], segments: int = 16
+) -> Optimizer:
     """The solver's loop without a Trainer, for studies and benchmarks: step until finished, return the optimizer."""
-    made = optimizer([problem.path.nodes], problem=problem, segments=segments)
+    made = optimizer_for(problem, optimizer, segments)
 
     def closure() -> Tensor:
-        latest = problem.evaluate()
-        problem.path.nodes.grad = -problem.path.chart(latest.residual.vector)
-        return latest.action.length
+        problem.evaluate()
+        return problem.point_gradients()
 
     while not made.finished:
         made.step(closure)

@@ -1,0 +1,99 @@
+"""Re-timing: which places on the path the frames of a film show, so that something grows evenly
+along it.
+
+Let q(u) be a quantity that never falls along the path, q(0) = 0. Frames at the places q⁻¹(j q(1)/(m
+− 1)), j = 0 … m − 1, share it evenly:
+
+    u                    q = u: the distance along the path in latent units, as it is
+    metric_length        q = ∫ |γ'| p(γ)^(−α) du: slow where the density is low
+    perceptual           q = Σ |φ(f_j) − φ(f_{j−1})| over the film's own frames f, in features φ of
+    the model
+
+The last is known only after decoding, so the film is decoded twice, the second time at the places
+that were found.
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geodesic_lightning.perceptual import Features, distances
+
+__all__ = ["EvenInDistance", "EvenInMetricLength", "EvenlyPerceived", "Timing", "inverse"]
+
+
+def inverse(knots: np.ndarray, quantity: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Places where a quantity (n,) that never falls, known at increasing knots (n,), has the given
+    shares of its last.
+
+    Piecewise linear; the first and the last knot belong to shares 0 and 1 exactly. A quantity that
+    does not grow at all is taken to grow evenly.
+    """
+    if not quantity[-1] > quantity[0]:
+        quantity = knots
+    # A sliver of even growth keeps the inverse single-valued where the quantity stands still.
+    grown = (quantity - quantity[0]) / (quantity[-1] - quantity[0])
+    even = (knots - knots[0]) / (knots[-1] - knots[0])
+    return np.interp(shares, (1 - 1e-9) * grown + 1e-9 * even, knots)
+
+
+class Timing(ABC):
+    """From even shares of the film to places on the path."""
+
+    name: str
+
+    @abstractmethod
+    def __call__(self, shares: Tensor, solver) -> Tensor:
+        """Places (m,) for shares (m,) of the film, both increasing in [0, 1].
+
+        Args:
+            solver: with `path`, `measurement` (after validation) and `decoder`.
+        """
+
+
+class EvenInDistance(Timing):
+    """retime=u: frames at equal distances along the path."""
+
+    name = "u"
+
+    def __call__(self, shares: Tensor, solver) -> Tensor:
+        return along(solver.path, shares)
+
+
+class EvenInMetricLength(Timing):
+    """retime=metric_length: frames at equal lengths in the metric p^(−α)|dx|."""
+
+    name = "metric_length"
+
+    def __call__(self, shares: Tensor, solver) -> Tensor:
+        found = solver.measurement
+        u, speed = found.u.numpy(), found.metric_speed.numpy()
+        length = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2 * np.diff(u))])
+        return along(solver.path, torch.from_numpy(inverse(u, length, shares.double().numpy())))
+
+
+class EvenlyPerceived(Timing):
+    """retime=perceptual: frames that differ equally, as the features see it.
+
+    Args:
+        features: what a difference is measured in.
+    """
+
+    name = "perceptual"
+
+    def __init__(self, features: Features) -> None:
+        self.features = features
+
+    def __call__(self, shares: Tensor, solver) -> Tensor:
+        film = solver.decoder(solver.path, along(solver.path, shares))
+        moved = distances(self.features(solver.problem.score.model, film)).numpy()
+        q = np.concatenate([[0.0], np.cumsum(moved)])
+        knots = shares.double().numpy()
+        return along(solver.path, torch.from_numpy(inverse(knots, q, knots)))
+
+
+def along(path, shares: Tensor) -> Tensor:
+    """Places on the path at these parts of its distance; a path of one piece has u for both."""
+    return path.by_distance(shares) if hasattr(path, "by_distance") else shares
