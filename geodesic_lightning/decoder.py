@@ -1,8 +1,8 @@
 """From the path back to images: u → latent → clean latent → image.
 
 The given images stand at their places exactly. On a sphere the path has one radius, the images'
-latents had their own; latents are decoded at a radius that goes evenly from one to the next, so that
-nothing changes where the images are.
+latents had their own; latents are decoded at a radius that goes evenly from one to the next, so
+that nothing changes where the images are.
 """
 
 from collections.abc import Sequence
