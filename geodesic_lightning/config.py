@@ -16,10 +16,10 @@ from geodesic_lightning.errors import UserError
 @dataclass
 class Scheduler:
     _target_: str = "geodesic_lightning.scheduler.Scheduler"
-    sampler: str = "DDIMScheduler"
-    inverse: str = "DDIMInverseScheduler"
+    sampler: str = "ddim"
     steps: int = 50
     noise_level: float = 0.6
+    iterations: int = 0
 
 
 @dataclass

@@ -1,0 +1,258 @@
+"""From a name to a pipeline: a folder, a single file, or a repository of the hub; the first of
+several that loads.
+
+Weights are read from safetensors. Pickled weights can run code when they are opened: they are
+refused unless allowed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from geodesic_lightning.diffusion.networks import FAMILIES
+from geodesic_lightning.errors import UserError
+
+PICKLES = (".ckpt", ".bin", ".pt", ".pth")
+WEIGHTLESS = (
+    "scheduler",
+    "tokenizer",
+    "feature_extractor",
+    "image_processor",
+    "image_encoder",
+    "safety_checker",
+)
+SAFE = "pickled weights can run code when opened; model.allow_pickle=true opens them all the same"
+WAYS = (
+    "Give model.pretrained= a diffusers folder (with model_index.json and .safetensors files), a "
+    "single .safetensors file, or the id of a hub repository that this machine can reach."
+)
+
+
+class Refused(Exception):
+    """Why a candidate does not serve; the user reads it among the others that were tried."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where weights may come from.
+
+    Attributes:
+        pretrained: a folder, a file or a hub id, or several to try in order.
+        config: for a single file: a folder or hub id, or several, with the pipeline's configuration
+            and tokenizer.
+        revision, variant, local_files_only: passed to the hub.
+        allow_pickle: pickled weights may be read.
+        without: components to leave out, as text_encoder_3.
+        dtype: of the weights while they are read.
+    """
+
+    pretrained: str | Sequence[str]
+    config: str | Sequence[str] = ()
+    revision: str | None = None
+    variant: str | None = None
+    local_files_only: bool = False
+    allow_pickle: bool = False
+    without: Sequence[str] = ()
+    dtype: torch.dtype = torch.float32
+
+
+def load(source: Source):
+    """The first candidate's pipeline that loads, and the name to remember it by.
+
+    Raises:
+        UserError: none loads; one sentence says what was tried and why it failed, and the ways on.
+    """
+    import diffusers
+    import transformers
+
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    failures = []
+    for candidate in _listed(source.pretrained):
+        try:
+            return _open(candidate, source)
+        except Refused as refusal:
+            failures.append(f"{candidate} ({refusal})")
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+            AttributeError,
+            TypeError,
+            KeyError,
+            ImportError,
+        ) as error:
+            failures.append(f"{candidate} ({why(error, source.local_files_only)})")
+    raise UserError(f"No weights could be loaded; tried {'; '.join(failures) or 'nothing'}. {WAYS}")
+
+
+def _listed(value: str | Sequence[str]) -> list[str]:
+    return [str(v) for v in ([value] if isinstance(value, str | Path) else value or ())]
+
+
+def _open(candidate: str, source: Source):
+    path = Path(candidate).expanduser()
+    if path.is_dir():
+        _check_folder(path, source)
+        return _from_folder(str(path), source), str(path)
+    if path.is_file():
+        return _from_file(path, source), str(path)
+    if path.is_absolute() or candidate[0] in ".~" or path.suffix in (".safetensors", *PICKLES):
+        raise Refused("there is no such folder or file")
+    if candidate.count("/") != 1:
+        raise Refused("there is no such folder, and a hub id has the form owner/name")
+    return _from_folder(candidate, source), candidate + _commit(candidate, source.revision)
+
+
+def _from_folder(name: str, source: Source):
+    """A diffusers folder, or a hub repository of that form."""
+    from diffusers import DiffusionPipeline
+
+    hub = {"revision": source.revision, "local_files_only": source.local_files_only}
+    index = DiffusionPipeline.load_config(name, **hub)
+    unwanted = {"safety_checker", "feature_extractor", "image_encoder", *source.without}
+    absent = {part for part, value in index.items() if isinstance(value, list) and value[0] is None}
+    options = {part: None for part in unwanted | absent if part in index}
+    if "safety_checker" in index:
+        options["requires_safety_checker"] = False
+    _family(index.get("_class_name"))
+    return DiffusionPipeline.from_pretrained(
+        name,
+        dtype=source.dtype,
+        variant=source.variant,
+        use_safetensors=None if source.allow_pickle else True,
+        **hub,
+        **options,
+    )
+
+
+def _from_file(path: Path, source: Source):
+    """A single file in the first releases' layout, without tokenizer, schedule or sizes."""
+    import diffusers
+
+    if path.suffix in PICKLES and not source.allow_pickle:
+        raise Refused(SAFE)
+    if path.suffix != ".safetensors" and path.suffix not in PICKLES:
+        raise Refused(
+            f"a file of the kind {path.suffix or 'without an ending'}, expected .safetensors"
+        )
+    if path.stat().st_size == 0:
+        raise Refused("the file is empty")
+    failures = []
+    for config in _listed(source.config):
+        local = Path(config).expanduser()
+        where = str(local) if local.is_dir() else config
+        try:
+            index = diffusers.DiffusionPipeline.load_config(
+                where, local_files_only=source.local_files_only
+            )
+            family = _family(index.get("_class_name"))
+            options = {
+                part: None for part in ("feature_extractor", *source.without) if part in index
+            }
+            return getattr(diffusers, family).from_single_file(
+                str(path),
+                config=where,
+                dtype=source.dtype,
+                local_files_only=source.local_files_only,
+                **options,
+            )
+        except (OSError, ValueError, RuntimeError, AttributeError, TypeError, KeyError) as error:
+            failures.append(f"{config}: {why(error, source.local_files_only)}")
+    raise Refused(
+        "a single file needs the pipeline's configuration and tokenizer beside it; "
+        + (f"tried model.config={'; '.join(failures)}; " if failures else "")
+        + "give model.config= a diffusers folder of the same architecture, weights not needed"
+    )
+
+
+def _family(name: str | None) -> str:
+    if name not in FAMILIES:
+        raise Refused(f"its pipeline is {name}, expected one of {', '.join(FAMILIES)}")
+    return name
+
+
+def _check_folder(folder: Path, source: Source) -> None:
+    """Raise Refused with what a local diffusers folder lacks, before any of it is read."""
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise Refused("a folder without model_index.json, which every diffusers folder has")
+    try:
+        parts = json.loads(index.read_text())
+    except ValueError as error:
+        raise Refused("its model_index.json is not JSON") from error
+    for name, value in parts.items():
+        absent = not isinstance(value, list) or value[0] is None or name in source.without
+        if name.startswith("_") or absent or name in WEIGHTLESS[-3:]:
+            continue
+        part = folder / name
+        if not part.is_dir():
+            raise Refused(f"its folder {name}/ is missing")
+        if not name.startswith(WEIGHTLESS):
+            _check_weights(part, source)
+
+
+def _check_weights(part: Path, source: Source) -> None:
+    for index in part.glob("*.safetensors.index*.json"):
+        shards = set(json.loads(index.read_text())["weight_map"].values())
+        if missing := sorted(shard for shard in shards if not (part / shard).is_file()):
+            raise Refused(f"of its sharded weights {part.name}/{missing[0]} is missing")
+    if any(part.glob("*.safetensors")):
+        return
+    if not any(file for ending in PICKLES for file in part.glob(f"*{ending}")):
+        raise Refused(f"there are no weights in {part.name}/")
+    if not source.allow_pickle:
+        raise Refused(f"the weights in {part.name}/ are pickled; {SAFE}")
+
+
+def _commit(repository: str, revision: str | None) -> str:
+    """@ and the commit of a hub repository that this machine's cache holds, as far as it tells."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, "model_index.json", revision=revision)
+    return f"@{Path(found).parent.name[:12]}" if isinstance(found, str) else ""
+
+
+def why(error: BaseException, local_files_only: bool = False) -> str:
+    """A failure of the hub or of a library, in a few words."""
+    chain: list[BaseException] = []
+    step: BaseException | None = error
+    while step is not None and step not in chain:
+        chain.append(step)
+        step = step.__cause__ or step.__context__
+    names = {kind.__name__ for one in chain for kind in type(one).__mro__}
+    text = " ".join(" ".join(str(one).split()) for one in chain)
+    if "GatedRepoError" in names:
+        return "gated: accept its licence on its page, then log in with `hf auth login`"
+    if "RepositoryNotFoundError" in names:
+        return "not on the hub, or private"
+    if "RevisionNotFoundError" in names:
+        return "has no such model.revision"
+    if "no such modeling files are available" in text:
+        return "has no weights of this model.variant"
+    if "safetensors" in text and "no file named" in text:
+        return f"no .safetensors weights; {SAFE}"
+    if local_files_only and "LocalEntryNotFoundError" in names:
+        return "not in this machine's cache, and model.local_files_only=true"
+    if names & {
+        "ConnectError",
+        "ConnectionError",
+        "gaierror",
+        "OfflineModeIsEnabled",
+        "LocalEntryNotFoundError",
+    }:
+        return "no connection to the hub, and not in this machine's cache"
+    if isinstance(error, ImportError):
+        return f"a package is missing: {_first_sentence(error)}"
+    return _first_sentence(error)
+
+
+def _first_sentence(error: BaseException) -> str:
+    return " ".join(str(error).split()).split(". ")[0][:200] or type(error).__name__

@@ -1,0 +1,74 @@
+"""Where the parts of a frozen pipeline stand, and in which precision.
+
+networks   bfloat16 or float16 on a GPU, float32 on a CPU; nodes and geometry are float32 outside,
+always VAE        float32 unless asked otherwise: in float16 its activations overflow, in bfloat16 a
+picture keeps two digits, and it is called a few times a run where the network is called hundreds of
+times
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from geodesic_lightning.errors import UserError
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def dtype_named(key: str, name: str) -> torch.dtype | None:
+    """The dtype of a configuration value, None for auto."""
+    if name != "auto" and name not in DTYPES:
+        raise UserError(f"model.{key}: got {name!r}, expected one of auto, {', '.join(DTYPES)}.")
+    return DTYPES.get(name)
+
+
+def fastest(device: torch.device) -> torch.dtype:
+    """The precision in which networks run where nothing else was asked for."""
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+class Placement:
+    """Parts of a model on their device.
+
+    Args:
+        parts: modules by name; the one named "vae" has a precision of its own.
+        dtype, vae_dtype: None chooses by device.
+        offload: only the part at work is on the device, the others wait in main memory.
+    """
+
+    def __init__(
+        self,
+        parts: dict[str, nn.Module],
+        dtype: torch.dtype | None,
+        vae_dtype: torch.dtype | None,
+        offload: bool = False,
+    ) -> None:
+        self.parts, self.offload = parts, offload
+        self._dtype, self._vae_dtype = dtype, vae_dtype
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> None:
+        """Put every part where it belongs and into its precision for that device."""
+        self.device = device
+        rest = torch.device("cpu") if self.offload else device
+        for name, part in self.parts.items():
+            part.to(rest, self.dtype_of(name))
+
+    def dtype_of(self, name: str) -> torch.dtype:
+        """The precision of a part."""
+        if name == "vae":
+            return self._vae_dtype or torch.float32
+        return self._dtype or fastest(self.device)
+
+    def ready(self, *names: str) -> None:
+        """The named parts are on the device after this; with offloading, no other is."""
+        if not self.offload:
+            return
+        for name, part in self.parts.items():
+            if name not in names:
+                part.to("cpu")
+        for name in names:
+            self.parts[name].to(self.device)
