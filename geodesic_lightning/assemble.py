@@ -3,17 +3,17 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
-import torch
 from torch import Tensor
 
+from geodesic_lightning.clip import Clip
 from geodesic_lightning.condition import Condition
 from geodesic_lightning.decoder import Decoder
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.frames import Frames
+from geodesic_lightning.layouts import stops, view
 from geodesic_lightning.manifold import Euclidean, Sphere
-from geodesic_lightning.path import Manifold, Path
-from geodesic_lightning.problem import Problem
+from geodesic_lightning.path import Manifold
 from geodesic_lightning.solvers.base import Solver
 
 @dataclass
@@ -48,34 +48,39 @@ def automatic(model, ends: Tensor) -> Manifold:
 
 def assemble(
     model,
-    frames: Frames,
+    frames: Frames | Clip,
     solver: Callable[..., Solver],
     score: Callable,
     condition: Callable[..., Condition],
     manifold: Callable[..., Manifold] = automatic,
     clock: Clock | None = None,
+    velocity: Callable | None = None,
 ) -> Solver:
-    """Encode the frames, invert them to the path's noise level, and hand path and score to the solver.
+    """Lay the frames out as a path at the model's noise level, and hand it and its score to the solver.
 
     Args:
         model: the frozen model, on its device.
-        frames: two ends.
-        solver: (path, score, decoder) → Solver.
+        frames: two ends, more keyframes, or a Clip.
+        solver: (path, score, decoder) → Solver; its class says in which layout it takes the frames.
         score: (model, condition) → Score.
         condition: (model, prompts, clean latents) → Condition.
-        manifold: (model, noisy ends) → Manifold.
+        manifold: (model, noisy latents) → Manifold.
+        velocity: for a solver that shoots, View → Launch.
     """
-    if len(frames) != 2:
-        raise UserError(f"data: got {len(frames)} images, expected 2: a path joins two.")
-    frames = frames.at(model.image_size) if frames.pictures else frames
-    latents = model.encode(frames)
-    embedded = condition(model, frames.prompts, latents)
-    ends = model.invert(latents, embedded(torch.tensor([0.0, 1.0], device=latents.device)))
-    # Inference tensors may not become parameters; a clone made here is an ordinary tensor.
-    ends = ends.clone()
-    path = Path(ends[0], ends[1], manifold(model, ends))
-    decoder = Decoder(model, embedded, model.given(frames), ends.flatten(1).norm(dim=-1))
-    built = solver(path, score(model, embedded), decoder)
+    if velocity is not None:
+        seen, given = view(model, frames, condition, manifold)
+        launch = velocity(seen)
+        norms = seen.latents.flatten(1).norm(dim=-1)
+
+        def decoder(embedded: Condition) -> Decoder:
+            own = None if given is None else given[launch.frame][None]
+            return Decoder(model, embedded, own, norms[launch.frame][None], (0.0,))
+
+        built = solver(launch, seen.manifold, seen.condition, partial(score, model), decoder)
+    else:
+        layout = getattr(getattr(solver, "func", solver), "layout", stops)
+        laid = layout(model, frames, condition, manifold)
+        built = solver(laid.path, score(model, laid.condition), laid.decoder)
     if clock:
         clock.lap("encode")
     return built

@@ -201,6 +201,68 @@ class Fixed:
 
 
 @dataclass
+class InitialValue:
+    _target_: str = "geodesic_lightning.solvers.ivp.InitialValueSolver"
+    _partial_: bool = True
+    alpha: float | None = None
+    length: float = 1.0
+    segments: int = 16
+    frames: int = 17
+    gauge: str = "euclidean"
+
+
+@dataclass
+class Integrator:
+    _target_: str = "geodesic_lightning.optimizers.integrator.Integrator"
+    _partial_: bool = True
+    method: str = MISSING
+    turning: float | None = 0.5
+
+
+@dataclass
+class Sweeps:
+    _target_: str = "geodesic_lightning.optimizers.sweeps.Sweeps"
+    _partial_: bool = True
+    tolerance: float = 1e-4
+    iterations: int = 40
+    shift: float = 0.25
+
+
+@dataclass
+class Toward:
+    _target_: str = "geodesic_lightning.launch.Toward"
+    count: int = 1
+    spread: float = 0.5
+    seed: int = "${seed}"  # type: ignore[assignment]
+
+
+@dataclass
+class Onward(Toward):
+    _target_: str = "geodesic_lightning.launch.Onward"
+    path: str = MISSING
+    reverse: bool = False
+
+
+@dataclass
+class PromptChange(Toward):
+    _target_: str = "geodesic_lightning.launch.PromptChange"
+    prompt: str = MISSING
+
+
+@dataclass
+class ClipEnd(Toward):
+    _target_: str = "geodesic_lightning.launch.ClipEnd"
+    last: int = 4
+
+
+@dataclass
+class Random:
+    _target_: str = "geodesic_lightning.launch.Random"
+    count: int = 1
+    seed: int = "${seed}"  # type: ignore[assignment]
+
+
+@dataclass
 class ShippedPair:
     _target_: str = "geodesic_lightning.frames.shipped_pair"
     name: str = MISSING
@@ -334,6 +396,7 @@ class Config:
     seed: int = 0
     folder: str = "${hydra:runtime.output_dir}"
     resume: str | None = None
+    velocity: Any = None
     debug: bool = False
 
 
@@ -359,6 +422,14 @@ SCHEMAS = {
     "descent_schema": Descent,
     "bvp_schema": BoundaryValue,
     "fixed_schema": Fixed,
+    "ivp_schema": InitialValue,
+    "integrator_schema": Integrator,
+    "picard_schema": Sweeps,
+    "toward_schema": Toward,
+    "onward_schema": Onward,
+    "prompt_change_schema": PromptChange,
+    "clip_end_schema": ClipEnd,
+    "random_schema": Random,
     "shipped_pair_schema": ShippedPair,
     "pair_schema": Pair,
     "points_schema": Points,

@@ -115,9 +115,5 @@ def segment_check(
 
 
 def _put(into: State, index: Tensor, part: State) -> State:
-    return State(
-        *(
-            getattr(into, name).index_copy(0, index, getattr(part, name))
-            for name in State.__dataclass_fields__
-        )
-    )
+    parts = part.tensors()
+    return State(**{n: old.index_copy(0, index, parts[n]) for n, old in into.tensors().items()})

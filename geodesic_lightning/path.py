@@ -71,6 +71,12 @@ class Path(nn.Module):
         self.nodes.grad = None
         self.nodes.data = self.chart(self.manifold.projx(interior.to(self.nodes.dtype))).contiguous()
 
+    @torch.no_grad()
+    def draw(self, points: Tensor) -> None:
+        """Put all points but the start at (N+1, d): of a shot the end moves too."""
+        self.place(points[1:-1])
+        self.end.copy_(self.chart(self.manifold.projx(points[-1:].to(self.end.dtype)))[0])
+
     def refine(self, segments: int) -> None:
         """Resample to `segments` pieces of equal arc length on a cubic spline through the present nodes."""
         self.place(spline.resample(self.points(), segments)[1:-1])

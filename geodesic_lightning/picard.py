@@ -12,8 +12,10 @@ the plain Picard sweep),
     y''_new + (ω² − c) y_new = f(γ) − c y:   y_new = ∫_0^u k(u−w) (f − c y)(w) dw,
     k'' = (c − ω²) k,  k(0) = 0,  k'(0) = 1.
 
-f is a cubic spline through the nodes, so that what the sweeps converge to is of fourth order; their
-own error falls like κ^2k/(2k)! after k sweeps, κ² = α|v|²·(curvature of log p).
+γ'' is that of the euclidean gauge, |v| constant; in the metric gauge |v| would be iterated too, and
+|v|' ~ |v|² makes sweeps blow up. f is a cubic spline through the nodes, so that what the sweeps
+converge to is of fourth order; their own error falls like κ^2k/(2k)! after k sweeps, with
+κ² = α|v|²·(curvature of log p).
 Source: Picard–Lindelöf; Clenshaw & Norton, Comput. J. 6 (1963) 88, for the use of all nodes.
 """
 
@@ -27,7 +29,7 @@ from torch import Tensor
 
 from geodesic_lightning.manifold import Sphere
 from geodesic_lightning.march import straight
-from geodesic_lightning.shooting import Medium, acceleration
+from geodesic_lightning.shooting import Medium, acceleration, turning
 
 GAUSS, WEIGHTS = np.polynomial.legendre.leggauss(8)
 
@@ -49,6 +51,10 @@ class Sheet:
     asked: Tensor
     log_density: Tensor
     length: Tensor
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields by name, as a checkpoint keeps them."""
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -96,11 +102,14 @@ def open_sheet(start: Tensor, velocity: Tensor, segments: int, medium: Medium) -
     return Sheet(x, v, unknown, unknown, zero, zero[:, 0])
 
 
+def moved(sheet: Sheet) -> Tensor:
+    """How far nodes are from where their score was asked, as a part of |v_0|: (n, N+1), or NaN."""
+    return (sheet.x - sheet.asked).norm(dim=-1) / sheet.v[:, :1].norm(dim=-1)
+
+
 def stale(sheet: Sheet, tolerance: float) -> Tensor:
     """Which nodes (n, N+1) have moved by over tolerance·|v_0| since their score was asked."""
-    moved = (sheet.x - sheet.asked).norm(dim=-1)
-    reach = tolerance * sheet.v[:, :1].norm(dim=-1)
-    return ~(moved <= reach)
+    return ~(moved(sheet) <= tolerance)
 
 
 def ask(sheet: Sheet, nodes: Tensor, medium: Medium) -> Sheet:
@@ -128,10 +137,14 @@ def sweep(sheet: Sheet, medium: Medium, shift: float = 0.0) -> Sheet:
         k = kernel(segments, shift - rate, sheet.x)
         x[i], v[i] = z[i] + k.place @ force[i], dz[i] + k.velocity @ force[i]
     x, v = medium.on_manifold(x, v)
-    if medium.gauge == "euclidean":
-        v = v * (square.sqrt()[:, None] / v.norm(dim=-1))[..., None]
+    v = v * (square.sqrt()[:, None] / v.norm(dim=-1))[..., None]
     x[:, 0], v[:, 0] = sheet.x[:, 0], sheet.v[:, 0]
     integral = kernel(segments, 0.0, sheet.x).integral
     log_density = (manifold.proju(x, scores) * v).sum(-1) @ integral.T
     speed = v.norm(dim=-1) * torch.exp(-medium.alpha * log_density)
     return replace(sheet, x=x, v=v, log_density=log_density, length=speed @ integral[-1])
+
+
+def turning_rate(sheet: Sheet, medium: Medium) -> Tensor:
+    """α|Ps||v| at the nodes, (n, N+1), radians per unit of u."""
+    return turning(sheet.v, sheet.scores, medium.alpha)

@@ -50,7 +50,11 @@ class State:
 
     def __getitem__(self, index: Tensor) -> "State":
         """The shots that a mask or index of the leading dimensions selects."""
-        return State(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+        return State(**{name: value[index] for name, value in self.tensors().items()})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields by name, as a checkpoint keeps them."""
+        return dict(vars(self))
 
 
 def begin(x: Tensor, v: Tensor) -> State:

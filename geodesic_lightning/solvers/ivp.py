@@ -1,0 +1,184 @@
+"""Initial value problem: from one image on, along a velocity, as geodesics of the density go."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from geodesic_lightning.condition import Condition
+from geodesic_lightning.decoder import Decoder
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional import Measurement
+from geodesic_lightning.launch import Along, Launch
+from geodesic_lightning.march import straight
+from geodesic_lightning.optimizers.integrator import Integrator
+from geodesic_lightning.optimizers.sweeps import Sweeps
+from geodesic_lightning.path import Manifold, Path
+from geodesic_lightning.problem import Problem
+from geodesic_lightning.score import Score
+from geodesic_lightning.shot import Shot
+from geodesic_lightning.solvers.base import Solver
+
+
+class InitialValueSolver(Solver):
+    """Extrapolation. Its parameters are the nodes of its path, and of the rest of the fan if any.
+
+    A training step is one step of the integrator that moves them. The loss is the length gone so
+    far, and has no gradient: an integrator solves, it does not descend.
+
+    Args:
+        launch: start, directions and unit of length.
+        manifold: of the path.
+        condition: prompts along the frames, where the launch has none of its own.
+        score: makes the score from a condition.
+        decoder: makes the decoder from a condition.
+        optimizer: makes the integrator from (parameters, problem=, segments=).
+        alpha, segments, frames: as for Solver.
+        length: how far, in units of the launch; negative the other way.
+        gauge: of the integration: euclidean, or metric; then length is in the metric too, relative
+            to p(start) = 1.
+
+    Attributes:
+        others: the rest of the fan.
+        fan: measurements of the path and of the others, after validation.
+        moving: names of the buffers that solving moves: the paths' ends.
+    """
+
+    verbs = ("fit", "validate")
+    name = "ivp"
+
+    def __init__(
+        self,
+        launch: Launch,
+        manifold: Manifold,
+        condition: Condition,
+        score: Callable[[Condition], Score],
+        decoder: Callable[[Condition], Decoder],
+        optimizer: Callable[..., Optimizer],
+        alpha: float | None = None,
+        length: float = 1.0,
+        segments: int = 16,
+        frames: int = 17,
+        gauge: str = "euclidean",
+    ) -> None:
+        if length == 0 or not abs(length) < float("inf"):
+            raise UserError(f"solver.length: got {length}, expected a number other than 0.")
+        if segments < 2:
+            raise UserError(f"solver.segments: got {segments}, expected at least 2.")
+        along = Along(condition, launch.prompt, launch.prompt_rate * length)
+        velocities = length * launch.unit * launch.directions
+        start = launch.start.flatten().expand_as(velocities)
+        at_first = straight(start, velocities, segments, manifold)[0]
+        # A path is made between its first two nodes, which are never antipodal, and drawn after.
+        paths = [Path(launch.start, p[1].reshape(launch.start.shape), manifold) for p in at_first]
+        super().__init__(paths[0], score(along), decoder(along), alpha, segments, frames)
+        self.others = nn.ModuleList(paths[1:])
+        self.moving = {name for name, _ in self.named_buffers() if name.endswith(".end")}
+        self.launch, self.length, self.gauge = launch, length, gauge
+        self.shot = Shot(self.problem, paths[1:], velocities, gauge)
+        self.shot.draw(at_first)
+        self.fan: list[Measurement] = []
+        self._make_optimizer = optimizer
+        # What does not fit together is said before anything is computed.
+        self._made(optimizer)
+
+    def _made(self, optimizer: Callable[..., Optimizer]) -> Optimizer:
+        nodes = [path.nodes for path in self.shot.paths]
+        try:
+            made = optimizer(nodes, problem=self.shot, segments=self.segments)
+        except AttributeError:
+            made = None
+        if not isinstance(made, Integrator | Sweeps):
+            raise UserError(
+                "optimizer: solver=ivp shoots, and wants one of rk4, strang, picard; the others "
+                "bend a path between two ends."
+            )
+        return made
+
+    def configure_optimizers(self) -> Optimizer:
+        return self._made(self._make_optimizer)
+
+    def on_fit_start(self) -> None:
+        # What shooting is compared with: the line or great circle with the same velocity.
+        self.start = self.problem.measure(self.shot.unbent(self.segments)[0])
+        self._began, self._decoded = time.perf_counter(), self.seconds["decode"]
+
+    def on_fit_end(self) -> None:
+        shown = self.seconds["decode"] - self._decoded
+        self.seconds["solve"] += time.perf_counter() - self._began - shown
+        if self.gauge == "metric" and self.finished:
+            # Nodes came at equal distances in the metric; a path has them at equal distances.
+            for path in self.shot.paths:
+                path.refine(self.segments)
+
+    def training_step(self, batch, index: int) -> Tensor:
+        return self.shot.reached + 0.0 * sum(path.nodes.sum() for path in self.shot.paths)
+
+    def on_train_batch_end(self, outputs, batch, index: int) -> None:
+        self.report = {
+            "length": self.shot.reached,
+            "score_evaluations": float(self.problem.evaluations),
+            "score_calls": float(self.problem.draw),
+            **{name: float(value) for name, value in self.optimizer.report.items()},
+        }
+        scalars = {f"solve/{name}": value for name, value in self.report.items()}
+        self.log_dict(scalars, on_step=True, on_epoch=False, batch_size=1)
+        if self.finished:
+            self.trainer.should_stop = True
+
+    @property
+    def optimizer(self) -> Integrator | Sweeps:
+        """The integrator itself, without Lightning's wrapping."""
+        found = self.optimizers(use_pl_optimizer=False)
+        return found[0] if isinstance(found, list) else found
+
+    @property
+    def finished(self) -> bool:
+        return (
+            self._trainer is not None and bool(self.trainer.optimizers) and self.optimizer.finished
+        )
+
+    @property
+    def converged(self) -> bool:
+        return bool(self.trainer.optimizers) and self.optimizer.converged
+
+    def validation_step(self, batch, index: int) -> None:
+        super().validation_step(batch, index)
+        score, alpha = self.problem.score, self.problem.alpha
+        rest = [Problem(path, score, alpha).measure() for path in self.others]
+        self.fan = [self.measurement, *rest]
+
+    def fan_frames(self, count: int) -> Tensor:
+        """Images (n, count, 3, H, W) in [0, 1] of all paths of the fan, at even u."""
+        u = torch.linspace(0, 1, count)
+        return torch.stack([self.decoder(path, u) for path in self.shot.paths])
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["problem"] = self.problem.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.problem.load_state_dict(checkpoint["problem"])
+
+    def summary(self) -> dict:
+        return super().summary() | {
+            "steps": self.trainer.global_step,
+            "last_step": self.optimizer.report,
+            "score_calls": self.problem.draw,
+            "shot": {
+                "length": self.length,
+                "unit": self.launch.unit,
+                "distance": abs(self.length) * self.launch.unit,
+                "gauge": self.gauge,
+                "fan": [
+                    {
+                        "length": m.length,
+                        "log_density_end": float(m.log_density[-1]),
+                        "log_density_error": m.log_density_error,
+                        "turning": float(m.turning.mean()),
+                    }
+                    for m in self.fan
+                ],
+            },
+        }
