@@ -66,7 +66,5 @@ class Scheduler:
     def timesteps(self, total: int) -> list[int]:
         """Timesteps of the climb, rising to τ; `total` is T, the training's number of timesteps."""
         last = max(1, round(self.noise_level * total) - total // 50 + 1)
-        if self.climb == 1:
-            return [last]
-        spacing = (last - 1) / (self.climb - 1)
-        return sorted({round(1 + k * spacing) for k in range(self.climb)})
+        spacing = min(total / self.steps, (last - 1) / max(self.climb - 1, 1))
+        return sorted({round(last - k * spacing) for k in range(self.climb)})

@@ -59,7 +59,7 @@ class Levels:
         if self.shares is None:
             return x, t
         share = self.shares[t]
-        return x * _like(_radius(share), x), 1000 * share
+        return x * _like(_radius(share), x), (1000 * share).float()
 
     def noise(self, predicted: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """ε, like x (n, *shape), from the network's prediction there at timesteps t (n,)."""

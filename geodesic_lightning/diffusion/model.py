@@ -85,7 +85,7 @@ class DiffusionModel:
         self._chunks = Chunks("model.batch_size", batch_size)
         self._pictures = Chunks("model.batch_size", batch_size)
         precision = dtype_named("dtype", dtype), dtype_named("vae_dtype", vae_dtype)
-        self.name, self.scheduler, self.alpha = name, scheduler or Scheduler(), dict(alpha or {})
+        self.name, self.alpha = name, dict(alpha or {})
         self.evaluations = 0
         source = loading.Source(
             pretrained, config, revision, variant, local_files_only, allow_pickle, tuple(without)
@@ -111,11 +111,16 @@ class DiffusionModel:
             self._vae.enable_tiling()
         if compile:
             self._network.denoiser = torch.compile(self._network.denoiser)
-        self._ladder = self._levels.ladder(self.scheduler.timesteps(len(self._levels)))
-        self.timesteps, self.timestep = len(self._levels), self._ladder[-1].t
-        self.sigma = self._ladder[-1].sigma
         self.latent_shape, self.image_size = self._network.latent_shape, self._network.image_size
         self._begin_chunks()
+        self.use(scheduler or Scheduler())
+
+    def use(self, scheduler: Scheduler) -> None:
+        """Take another sampler or noise level from now on."""
+        self.scheduler = scheduler
+        self._ladder = self._levels.ladder(scheduler.timesteps(len(self._levels)))
+        self.timesteps, self.timestep = len(self._levels), self._ladder[-1].t
+        self.sigma = self._ladder[-1].sigma
 
     def to(self, device: torch.device | str) -> DiffusionModel:
         """Move the networks, and set their precision for that device."""

@@ -114,6 +114,7 @@ class Solver(L.LightningModule):
         return {
             "solver": self.name,
             **self.context,
+            "weights": getattr(self.problem.score.model, "source", None),
             "frames": self.frame_count,
             "segments": self.path.segments,
             "alpha": self.problem.alpha,
