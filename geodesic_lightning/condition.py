@@ -7,6 +7,7 @@ they describe their image better.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -38,6 +39,37 @@ class Condition:
         return torch.lerp(self.start, self.end, u)
 
 
+class Piecewise:
+    """Embeddings along a path through n stops at even places: from each to the next as a Condition.
+
+    Args:
+        stops: embeddings (n, tokens, width), n ≥ 2.
+        interpolation: as for Condition; constant is the mean of all, everywhere.
+    """
+
+    def __init__(self, stops: Tensor, interpolation: str = "lerp") -> None:
+        if interpolation == "constant":
+            stops = stops.mean(0, keepdim=True).expand(len(stops), *stops.shape[1:])
+        self.legs = [Condition(a, b, interpolation) for a, b in pairwise(stops)]
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """Embeddings (n, tokens, width) at places u (n,)."""
+        place = u.double() * len(self.legs)
+        leg = place.floor().clamp(0, len(self.legs) - 1)
+        found = self.legs[0].start.new_empty(len(u), *self.legs[0].start.shape)
+        for k, part in enumerate(self.legs):
+            here = (leg == k).to(found.device)
+            found[here] = part((place - k)[leg == k])
+        return found
+
+
+def through(stops: Tensor, interpolation: str = "lerp") -> "Condition | Piecewise":
+    """The condition through embeddings (n, tokens, width) at even places; one alone holds everywhere."""
+    if len(stops) > 2:
+        return Piecewise(stops, interpolation)
+    return Condition(stops[0], stops[-1], interpolation)
+
+
 def check_way(interpolation: str) -> None:
     """Raise UserError for a way of interpolation that there is not."""
     if interpolation not in WAYS:
@@ -58,12 +90,11 @@ def _slerp(start: Tensor, end: Tensor, u: Tensor) -> Tensor:
 
 def prompts(
     model, texts: Sequence[str], latents: Tensor | None = None, *, interpolation: str = "lerp"
-) -> Condition:
-    """The condition of the ends' prompts as they stand; `texts` has one prompt an end, `latents` are not looked at."""
-    ends = model.embed(texts)
-    return Condition(ends[0], ends[-1], interpolation)
+) -> Condition | Piecewise:
+    """The prompts as they stand, one an image of the path; `latents` are not looked at."""
+    return through(model.embed(texts), interpolation)
 
 
-def unconditional(model, texts: Sequence[str], latents: Tensor | None = None) -> Condition:
+def unconditional(model, texts: Sequence[str], latents: Tensor | None = None) -> Condition | Piecewise:
     """No prompt anywhere: the embedding of the empty text at every u."""
     return prompts(model, ["", ""])

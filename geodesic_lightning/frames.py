@@ -42,6 +42,8 @@ class Frames:
     names:    n short names for tables and plots
     points:   (n, d) float64, the keyframes of an exact density, or None
     pictures: n RGB pictures at their own sizes, what `at` resizes
+    closed:   the path leads from the last frame back to the first
+    rounding: part of each leg that may bend so that the path passes its inner frames smoothly
     """
 
     images: Tensor | None
@@ -49,6 +51,8 @@ class Frames:
     names: tuple[str, ...] = ()
     points: Tensor | None = None
     pictures: tuple[Image.Image, ...] = ()
+    closed: bool = False
+    rounding: float = 0.5
 
     def __post_init__(self) -> None:
         """Raise UserError where images, prompts, names, points and pictures differ in number."""
@@ -78,9 +82,9 @@ class Frames:
         if self.pictures:
             images = torch.stack([resize(picture, size) for picture in self.pictures])
             names = self.names or tuple(f"frame {i}" for i in range(len(self)))
-            for i in range(len(self) - 1):
-                if torch.equal(images[i], images[i + 1]):
-                    raise _identical(names[i], names[i + 1], f" at {size}×{size} px")
+            for i in range(0 if self.closed else 1, len(self)):
+                if torch.equal(images[i - 1], images[i]):
+                    raise _identical(names[i - 1], names[i], f" at {size}×{size} px")
             return replace(self, images=images)
         if self.images is not None and tuple(self.images.shape[-2:]) != (size, size):
             height, width = self.images.shape[-2:]

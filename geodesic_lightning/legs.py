@@ -114,6 +114,13 @@ class LegsProblem:
             leg.know_ends(found)
         self._ends_known = True
 
+    def score_centre(self) -> None:
+        """Score the end that all legs share, once, where it has moved."""
+        end = self.legs[0].path.points()[-1:]
+        score = self._whole._score(end, torch.ones(1).to(end), None)
+        for k, leg in enumerate(self.legs):
+            leg.know_ends(torch.cat([leg._end_scores[:1], score]), spent=int(k == 0))
+
     def measure(self, points: Tensor | None = None) -> Measurement:
         """Measure the whole path, as one spline: as Problem.measure."""
         return self._whole.measure(points)

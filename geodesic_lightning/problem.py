@@ -75,10 +75,15 @@ class Problem:
             self.know_ends(self._score(points[[0, -1]], u[[0, -1]], None))
         return self.accept(points, self._score(points[1:-1], u[1:-1], self.draw))
 
-    def know_ends(self, scores: Tensor) -> None:
-        """Take the scores (2, d) of the ends, which never move."""
+    def know_ends(self, scores: Tensor, spent: int = 2) -> None:
+        """Take the scores (2, d) of the ends, of which `spent` are new."""
         self._end_scores = scores
-        self.evaluations += 2
+        self.evaluations += spent
+
+    @property
+    def all_scores(self) -> Tensor:
+        """The latest scores of all points, the ends included: (N+1, d)."""
+        return torch.cat([self._end_scores[:1], self.latest.scores, self._end_scores[1:]])
 
     def accept(self, points: Tensor, scores: Tensor) -> Evaluation:
         """Take the scores (N−1, d) of the interior of points (N+1, d); whoever scored them, `evaluate` or a batch."""

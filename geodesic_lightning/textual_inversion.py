@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from geodesic_lightning.condition import Condition, check_way
+from geodesic_lightning.condition import Condition, Piecewise, check_way, through
 from geodesic_lightning.errors import UserError
 
 
@@ -34,7 +34,7 @@ def textual_inversion(
     joint: bool = False,
     cache: str | None = None,
     seed: int = 0,
-) -> Condition:
+) -> Condition | Piecewise:
     """The condition of inverted embeddings.
 
     Args:
@@ -57,7 +57,8 @@ def textual_inversion(
     if found is None:
         found = _invert(model, model.embed(texts), latents, steps, lr, batch_size, seed)
         _write(file, found)
-    return Condition(found[0], found[-1], interpolation)
+    found = found.to(latents.device)  # a file's tensors are on the CPU
+    return through(found, interpolation)
 
 
 def _invert(

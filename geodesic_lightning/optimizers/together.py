@@ -78,9 +78,7 @@ class Together(Optimizer):
 
     def state_dict(self) -> dict:
         """The state of every leg's optimizer."""
-        return {
-            "state": {},
-            "param_groups": [],
+        return super().state_dict() | {
             "begun": self.begun,
             "sharp": self.sharp,
             "legs": [part.state_dict() for part in self.parts],

@@ -6,6 +6,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from geodesic_lightning import layouts
 from geodesic_lightning.decoder import Decoder
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional import Measurement
@@ -38,6 +39,7 @@ class Solver(L.LightningModule):
 
     verbs: tuple[str, ...] = ("validate",)
     name = "solver"
+    layout = staticmethod(layouts.stops)
 
     def __init__(
         self,
@@ -88,12 +90,15 @@ class Solver(L.LightningModule):
         points, shown = self.path.points(), self._shown
         if shown is None or len(shown[2]) != count or shown[1].name != timing.name or not _same(shown[0], points):
             began = time.perf_counter()
-            closed = getattr(self.path, "closed", False)
-            shares = torch.linspace(0, 1, count + 1)[:-1] if closed else torch.linspace(0, 1, count)
-            images = self.decoder(self.path, timing(shares, self).to(torch.float32))
-            self._shown = (points.clone(), timing, images)
+            self._shown = (points.clone(), timing, self._images(count))
             self.seconds["decode"] += time.perf_counter() - began
         return self._shown[2]
+
+    def _images(self, count: int) -> Tensor:
+        timing = EvenInDistance() if self.measurement is None else self.timing
+        closed = getattr(self.path, "closed", False)
+        shares = torch.linspace(0, 1, count + 1)[:-1] if closed else torch.linspace(0, 1, count)
+        return self.decoder(self.path, timing(shares, self).to(torch.float32))
 
     def validation_step(self, batch, index: int) -> None:
         """Measure the path: every node scored once, no randomness."""

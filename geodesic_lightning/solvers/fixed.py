@@ -1,5 +1,9 @@
 """Nothing to solve: the straight line or the great circle, measured and shown like any other path."""
 
+import torch
+from torch import Tensor
+
+from geodesic_lightning.chain import Chain
 from geodesic_lightning.decoder import Decoder
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.manifold import Euclidean, Sphere
@@ -32,14 +36,27 @@ class FixedSolver(Solver):
         frames: int = 17,
         optimizer=None,
     ) -> None:
-        if way not in WAYS:
-            raise UserError(f"solver.way: got {way!r}, expected one of {', '.join(WAYS)}.")
-        if way == "slerp" and not isinstance(path.manifold, Sphere):
-            radius = float((path.start.norm() + path.end.norm()) / 2)
-            path = Path(path.start, path.end, Sphere(radius))
-        elif way == "lerp" and not isinstance(path.manifold, Euclidean):
-            own = decoder.norms.to(path.start)
-            start, end = (e * n / e.norm() for e, n in zip((path.start, path.end), own))
-            path = Path(start, end, Euclidean())
-        super().__init__(path, score, decoder, alpha, segments, frames)
+        super().__init__(drawn(path, way, decoder.norms), score, decoder, alpha, segments, frames)
         self.name = way
+
+
+def drawn(path: Path | Chain, way: str, norms: Tensor) -> Path | Chain:
+    """The path, or one between the same stops in the space that the way is straight in.
+
+    Args:
+        norms: that the stops' latents had before they were put on the path's manifold.
+    """
+    if way not in WAYS:
+        raise UserError(f"solver.way: got {way!r}, expected one of {', '.join(WAYS)}.")
+    wanted = Sphere if way == "slerp" else Euclidean
+    if isinstance(path.manifold, wanted):
+        return path
+    chain = isinstance(path, Chain)
+    stops = torch.stack([leg.start for leg in path.legs] + [path.end]) if chain else torch.stack([path.start, path.end])
+    sizes = stops.flatten(1).norm(dim=-1)
+    space = Sphere(float(sizes.mean())) if way == "slerp" else Euclidean()
+    if way == "lerp":
+        stops = stops * (norms.to(stops) / sizes).reshape(-1, *[1] * (stops.dim() - 1))
+    if chain:
+        return Chain(stops[:-1] if path.closed else stops, space, 2, path.closed, path.rounding)
+    return Path(stops[0], stops[1], space)

@@ -1,0 +1,152 @@
+"""Is a clip a geodesic? Nothing to solve but the geodesic between its ends, to compare it with."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from geodesic_lightning import departure, layouts
+from geodesic_lightning.decoder import Decoder
+from geodesic_lightning.departure import Departure
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional import Measurement
+from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+from geodesic_lightning.path import Path
+from geodesic_lightning.problem import Problem
+from geodesic_lightning.score import Score
+from geodesic_lightning.solvers.base import Solver
+from geodesic_lightning.solvers.bvp import solve
+from geodesic_lightning.solvers.fixed import drawn
+
+CHUNK = 256  # frames scored at a time
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another path between the clip's ends, measured as the clip is: points (N+1, d) on its own manifold."""
+
+    path: Path
+    measurement: Measurement
+
+
+class ClipSolver(Solver):
+    """Measures a clip: its bends against the density's pull, and its length against its rivals'.
+
+    Args:
+        path: the frames' latents as nodes.
+        score, decoder, alpha, frames: as for Solver; `frames` of the clip are shown.
+        optimizer: of the geodesic between the ends, made as for BoundaryValueSolver.
+        segments: N of that geodesic, of the slerp and of the lerp.
+
+    Attributes:
+        departure: the clip's, after validation.
+        rivals: geodesic, slerp and lerp by name, after validation; None where there is none.
+    """
+
+    verbs = ("validate",)
+    name = "clip"
+    layout = staticmethod(layouts.film)
+
+    def __init__(
+        self,
+        path: Path,
+        score: Score,
+        decoder: Decoder,
+        optimizer: Callable | None = None,
+        alpha: float | None = None,
+        segments: int = 16,
+        frames: int = 17,
+    ) -> None:
+        film = path.points()[1:-1]
+        super().__init__(path, score, decoder, alpha, segments, frames)
+        path.place(film)
+        self.numbers = getattr(path, "numbers", torch.arange(len(film) + 2)).tolist()
+        self._make_optimizer = optimizer or SemiImplicit
+        self.departure: Departure | None = None
+        self.rivals: dict[str, Rival | None] = {}
+        self._converged = False
+
+    @property
+    def converged(self) -> bool:
+        """The geodesic between the ends was found to its tolerance."""
+        return self._converged
+
+    def validation_step(self, batch, index: int) -> None:
+        """Score every frame, then solve for the geodesic between the ends, and measure everything."""
+        problem, points = self.problem, self.path.points()
+        scores = _scores(problem, points)
+        self.departure = departure.departure(points, scores, problem.alpha, problem.manifold)
+        if len(points) <= departure.WINDOW:
+            found = problem.measure()
+        else:
+            found = departure.measure(points, scores, problem.alpha, problem.manifold)
+        turning = self.departure.residual * found.euclidean_length
+        self.measurement = replace(found, turning=turning)
+        began = time.perf_counter()
+        self.rivals = {"geodesic": self._geodesic()}
+        self.seconds["solve"] += time.perf_counter() - began
+        self.rivals |= {way: self._fixed(way) for way in ("slerp", "lerp")}
+        lengths = {f"{k}_length": v.measurement.length for k, v in self.rivals.items() if v}
+        self.log_dict(
+            {
+                "final/length": found.length,
+                "final/imbalance": self.departure.imbalance,
+                **{f"final/{k}": v for k, v in lengths.items()},
+            },
+            batch_size=1,
+        )
+
+    def _geodesic(self) -> Rival:
+        """The shorter of the geodesics reached from the manifold's own one and from the clip itself."""
+        found = []
+        for begin in ("baseline", "clip"):
+            path = self._between(self.segments)
+            if begin == "clip":
+                path.place(self._thinned(4 * self.segments).points()[1:-1])
+            problem = Problem(path, self.problem.score, self.problem.alpha)
+            with torch.no_grad():
+                made = solve(problem, self._make_optimizer, self.segments)
+            found.append((Rival(path, problem.measure()), made.converged))
+            self.problem.evaluations += problem.evaluations
+        best, self._converged = min(found, key=lambda pair: pair[0].measurement.length)
+        return best
+
+    def _fixed(self, way: str) -> Rival | None:
+        try:
+            path = drawn(self._between(self.segments), way, self.decoder.norms[[0, -1]])
+            path.place(path.baseline(self.segments)[1:-1])
+            return Rival(path, Problem(path, self.problem.score, self.problem.alpha).measure())
+        except UserError:  # antipodal ends have no slerp
+            return None
+
+    def _between(self, segments: int) -> Path:
+        return Path(self.path.start, self.path.end, self.path.manifold, segments)
+
+    def _thinned(self, segments: int) -> Path:
+        """At most segments + 1 of the frames, evenly taken."""
+        points = self.path.points()
+        count = min(segments + 1, len(points))
+        chosen = torch.linspace(0, len(points) - 1, count).round().long()
+        path = self._between(2)
+        path.place(points[chosen][1:-1])
+        return path
+
+    def _images(self, count: int) -> Tensor:
+        """Frames of the clip itself, evenly taken, each from its latent."""
+        thin = self._thinned(count - 1)
+        return self.decoder(thin, thin.u)
+
+    def summary(self) -> dict:
+        """As Solver's, with the clip's departure and rivals under "clip"."""
+        from geodesic_lightning.report import numbers
+
+        return super().summary() | {"clip": numbers(self)}
+
+
+def _scores(problem: Problem, points: Tensor) -> Tensor:
+    """Scores (N+1, d) of points (N+1, d), a chunk at a time."""
+    return torch.cat(
+        [problem._score(part, torch.zeros(len(part)), None) for part in points.split(CHUNK)]
+    )

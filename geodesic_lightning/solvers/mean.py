@@ -1,0 +1,162 @@
+"""The mean of several images: the point whose squared distances to them, in the density's metric, add up to least."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from geodesic_lightning import layouts
+from geodesic_lightning.decoder import Decoder
+from geodesic_lightning.functional import Measurement
+from geodesic_lightning.optimizers.karcher import Karcher
+from geodesic_lightning.score import Score
+from geodesic_lightning.solvers.base import Solver
+from geodesic_lightning.star import Star
+
+
+class MeanSolver(Solver):
+    """A training step scores the nodes of all legs, from every image to the centre, in one batch.
+
+    Args:
+        path: legs from the images to a common centre.
+        score, decoder, alpha: as for Solver.
+        optimizer: of each leg, made as for BoundaryValueSolver.
+        segments: N of each leg.
+        frames: images of the film, which goes from each image to the mean in turn.
+        tolerance: of the centre: the mean velocity as a part of the mean distance, > 0.
+        rounds: the most moves of the centre.
+
+    Attributes:
+        measurements: of every leg, from its image to the mean, after validation.
+    """
+
+    verbs = ("fit", "validate")
+    name = "mean"
+    layout = staticmethod(layouts.star)
+
+    def __init__(
+        self,
+        path: Star,
+        score: Score,
+        decoder: Decoder,
+        optimizer: Callable[..., Optimizer],
+        alpha: float | None = None,
+        segments: int = 8,
+        frames: int = 17,
+        tolerance: float = 1e-3,
+        rounds: int = 30,
+    ) -> None:
+        super().__init__(path, score, decoder, alpha, segments, frames)
+        self._make = lambda: Karcher(optimizer, self.problem, segments, tolerance, rounds)
+        self._make()  # what does not fit together is said before anything is computed
+        self.measurements: list[Measurement] = []
+
+    def configure_optimizers(self) -> Optimizer:
+        return self._make()
+
+    def on_fit_start(self) -> None:
+        self._began, self._decoded = time.perf_counter(), self.seconds["decode"]
+
+    def on_fit_end(self) -> None:
+        shown = self.seconds["decode"] - self._decoded
+        self.seconds["solve"] += time.perf_counter() - self._began - shown
+
+    def training_step(self, batch, index: int) -> Tensor:
+        self.problem.evaluate()
+        return self.problem.surrogate()
+
+    def on_train_batch_end(self, outputs, batch, index: int) -> None:
+        self.report = {
+            "length": sum(float(leg.latest.action.length) for leg in self.problem.legs),
+            "score_evaluations": float(self.problem.evaluations),
+            **{name: float(value) for name, value in self.optimizer.report.items()},
+        }
+        scalars = {f"solve/{name}": value for name, value in self.report.items()}
+        self.log_dict(scalars, on_step=True, on_epoch=False, batch_size=1)
+        if self.finished:
+            self.trainer.should_stop = True
+
+    @property
+    def optimizer(self) -> Karcher:
+        """The optimizer itself, without Lightning's wrapping."""
+        found = self.optimizers(use_pl_optimizer=False)
+        return found[0] if isinstance(found, list) else found
+
+    @property
+    def finished(self) -> bool:
+        return bool(self._trainer and self.trainer.optimizers) and self.optimizer.finished
+
+    @property
+    def converged(self) -> bool:
+        return bool(self._trainer and self.trainer.optimizers) and self.optimizer.converged
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["problem"] = self.problem.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.problem.load_state_dict(checkpoint["problem"])
+
+    def validation_step(self, batch, index: int) -> None:
+        """Measure every leg; the first stands for the path where one is asked for."""
+        self.measurements = [leg.measure() for leg in self.problem.legs]
+        self.measurement = self.measurements[0]
+        self.log_dict(
+            {
+                "final/length": sum(self.distances),
+                "final/spread": sum(d**2 for d in self.distances) ** 0.5,
+                "final/log_density": float(self.measurement.log_density[-1]),
+            },
+            batch_size=1,
+        )
+
+    @property
+    def distances(self) -> list[float]:
+        """d of every image to the mean, relative to p = 1 at the first image."""
+        alpha = self.problem.alpha
+        at_mean = self.measurements[0].log_density[-1]
+        offsets = [float(at_mean - found.log_density[-1]) for found in self.measurements]
+        return [
+            found.length * float(torch.exp(torch.tensor(-alpha * offset)))
+            for found, offset in zip(self.measurements, offsets)
+        ]
+
+    def mean_image(self) -> Tensor:
+        """The mean as an image (3, H, W)."""
+        return self.frames()[-1]
+
+    def _images(self, count: int) -> Tensor:
+        """From each image in turn to the mean; the last frame is the mean."""
+        decoder, legs = self.decoder, self.path.legs
+        own = decoder.norms
+        middle = own.mean()
+        shares = [count // len(legs) + (k < count % len(legs)) for k in range(len(legs))]
+        film = []
+        for k, (leg, many) in enumerate(zip(legs, shares)):
+            one = Decoder(decoder.model, decoder.condition, None, torch.stack([own[k], middle]))
+            if many == 0:
+                continue
+            images = one(leg, torch.linspace(0, 1, many) if many > 1 else torch.ones(1))
+            if many > 1 and decoder.given is not None:
+                images[0] = decoder.given[k].to(images)
+            film.append(images)
+        return torch.cat(film)
+
+    def summary(self) -> dict:
+        """As Solver's, with the distances of the images to the mean under "mean"."""
+        alpha = self.problem.alpha
+        return super().summary() | {
+            "segments": self.segments,
+            "length": sum(self.distances),
+            "steps": self.trainer.global_step,
+            "mean": {
+                "distances": self.distances,
+                "spread": sum(d**2 for d in self.distances) ** 0.5,
+                "log_density": float(self.measurements[0].log_density[-1]),
+                "rounds": self.optimizer.rounds_done
+                if self._trainer and self.trainer.optimizers
+                else 0,
+                "alpha": alpha,
+            },
+        }
