@@ -15,6 +15,7 @@ Everything here is a pure function of states whose fields have the same leading 
 many shots, a fan of velocities from one start, are one batch.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -202,16 +203,23 @@ def kick(v: Tensor, score: Tensor, h: Tensor, medium: Medium) -> tuple[Tensor, T
         if medium.alpha:
             rise = -torch.log(stretch) / medium.alpha
         return straight * (speed / stretch**2)[..., None], rise
-    e = -score / size.clamp_min(tiny)[..., None]
+    sign = torch.where(h < 0, -1.0, 1.0).to(v)
+    e = -sign[..., None] * score / size.clamp_min(tiny)[..., None]
+    g = medium.alpha * speed * size * h.abs()
     q = dot(unit, e)[..., 0]
-    g = medium.alpha * speed * size * h
-    # Divided by cosh g, so that a large g cannot overflow.
-    ahead, sech = torch.tanh(g), 1 / torch.cosh(g.clamp(-80, 80))
-    turned = sech[..., None] * (unit - q[..., None] * e) + (q + ahead)[..., None] * e
-    turned = turned / norm(turned).clamp_min(tiny)[..., None]
-    growth = 2 * torch.sinh(g / 2) ** 2 + q * torch.sinh(g)
-    share = torch.where(g.abs() > 1e-6, torch.log1p(growth) / torch.where(g == 0, 1.0, g), q)
-    return speed[..., None] * turned, -h * speed * size * share
+    w = unit - q[..., None] * e
+    # 1 + q without cancellation, and everything over e^g/2: no g overflows.
+    ahead = torch.where(q < 0, dot(w, w)[..., 0] / (1 - q), 1 + q)
+    fading = torch.exp(-2 * g)
+    turned = 2 * torch.exp(-g)[..., None] * w + (ahead - (1 - q) * fading)[..., None] * e
+    reach = norm(turned)
+    # Straight up the score is an equilibrium: what is left of it is below the smallest number.
+    turned = torch.where((reach > tiny)[..., None], turned / reach.clamp_min(tiny)[..., None], unit)
+    little = g.clamp_max(1)
+    near = torch.log1p(2 * torch.sinh(little / 2) ** 2 + q * torch.sinh(little))
+    far = torch.logaddexp(g + torch.log(ahead), torch.log(1 - q) - g) - math.log(2)
+    mean = torch.where(g > 1e-6, torch.where(g > 1, far, near) / g.clamp_min(tiny), q)
+    return speed[..., None] * turned, -h.abs() * speed * size * mean
 
 
 def glide(x: Tensor, v: Tensor, h: Tensor, manifold) -> tuple[Tensor, Tensor]:
