@@ -8,6 +8,8 @@ refused unless allowed.
 from __future__ import annotations
 
 import json
+import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ import torch
 
 from geodesic_lightning.diffusion.networks import FAMILIES
 from geodesic_lightning.errors import UserError
+
+log = logging.getLogger("geodesic_lightning")
 
 PICKLES = (".ckpt", ".bin", ".pt", ".pth")
 WEIGHTLESS = (
@@ -77,19 +81,17 @@ def load(source: Source):
     failures = []
     for candidate in _listed(source.pretrained):
         try:
-            return _open(candidate, source)
-        except Refused as refusal:
-            failures.append(f"{candidate} ({refusal})")
+            with warnings.catch_warnings():  # what libraries say to each other
+                warnings.simplefilter("ignore")
+                found = _open(candidate, source)
         except (
-            OSError,
-            ValueError,
-            RuntimeError,
-            AttributeError,
-            TypeError,
-            KeyError,
-            ImportError,
-        ) as error:
+            Exception
+        ) as error:  # whatever a library makes of files that are not as they should be
             failures.append(f"{candidate} ({why(error, source.local_files_only)})")
+            continue
+        if failures:
+            log.warning("Weights of %s, since %s.", candidate, "; ".join(failures))
+        return found
     raise UserError(f"No weights could be loaded; tried {'; '.join(failures) or 'nothing'}. {WAYS}")
 
 
@@ -164,7 +166,7 @@ def _from_file(path: Path, source: Source):
                 local_files_only=source.local_files_only,
                 **options,
             )
-        except (OSError, ValueError, RuntimeError, AttributeError, TypeError, KeyError) as error:
+        except Exception as error:
             failures.append(f"{config}: {why(error, source.local_files_only)}")
     raise Refused(
         "a single file needs the pipeline's configuration and tokenizer beside it; "
@@ -222,6 +224,8 @@ def _commit(repository: str, revision: str | None) -> str:
 
 def why(error: BaseException, local_files_only: bool = False) -> str:
     """A failure of the hub or of a library, in a few words."""
+    if isinstance(error, Refused):
+        return str(error)
     chain: list[BaseException] = []
     step: BaseException | None = error
     while step is not None and step not in chain:

@@ -1,0 +1,94 @@
+"""A pipeline's weights as one file under the names of the first releases (latent diffusion).
+
+Written from the layouts alone: the UNet's blocks are numbered through, down and up, as layers of
+`input_blocks` and `output_blocks`; the decoder of the VAE counts its levels from the finest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+RESNET = {
+    "norm1": "in_layers.0", "conv1": "in_layers.2", "conv_shortcut": "skip_connection",
+    "norm2": "out_layers.0", "conv2": "out_layers.3", "time_emb_proj": "emb_layers.1",
+}  # fmt: skip
+ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
+
+
+def save(pipeline, file: Path) -> Path:
+    """Write Stable Diffusion 1.5's layout of a pipeline of that kind; returns the file."""
+    tensors = {f"model.diffusion_model.{k}": v for k, v in unet(pipeline.unet).items()}
+    tensors |= {f"first_stage_model.{k}": v for k, v in vae(pipeline.vae).items()}
+    text = pipeline.text_encoder.state_dict()
+    prefix = "" if any(k.startswith("text_model.") for k in text) else "text_model."
+    tensors |= {f"cond_stage_model.transformer.{prefix}{k}": v for k, v in text.items()}
+    save_file({k: v.contiguous() for k, v in tensors.items()}, file)
+    return file
+
+
+def unet(network) -> dict:
+    """UNet2DConditionModel's weights, renamed."""
+    places = {
+        "time_embedding.linear_1.": "time_embed.0.", "time_embedding.linear_2.": "time_embed.2.",
+        "conv_in.": "input_blocks.0.0.", "conv_norm_out.": "out.0.", "conv_out.": "out.2.",
+        "mid_block.resnets.0.": "middle_block.0.", "mid_block.attentions.0.": "middle_block.1.",
+        "mid_block.resnets.1.": "middle_block.2.",
+    }  # fmt: skip
+    layers, blocks, k = network.config.layers_per_block, len(network.config.block_out_channels), 1
+    for b in range(blocks):
+        for layer in range(layers):
+            places[f"down_blocks.{b}.resnets.{layer}."] = f"input_blocks.{k}.0."
+            places[f"down_blocks.{b}.attentions.{layer}."] = f"input_blocks.{k}.1."
+            k += 1
+        places[f"down_blocks.{b}.downsamplers.0.conv."] = f"input_blocks.{k}.0.op."
+        k += 1
+    for b, block in enumerate(network.up_blocks):
+        for layer in range(layers + 1):
+            k = b * (layers + 1) + layer
+            places[f"up_blocks.{b}.resnets.{layer}."] = f"output_blocks.{k}.0."
+            places[f"up_blocks.{b}.attentions.{layer}."] = f"output_blocks.{k}.1."
+        after = 2 if getattr(block, "attentions", None) else 1
+        places[f"up_blocks.{b}.upsamplers.0.conv."] = f"output_blocks.{k}.{after}.conv."
+    return _renamed(network.state_dict(), places, RESNET)
+
+
+def vae(network) -> dict:
+    """AutoencoderKL's weights, renamed; its attention's linear layers were 1×1 convolutions."""
+    levels, layers = len(network.config.block_out_channels), network.config.layers_per_block
+    places = {}
+    for side in ("encoder", "decoder"):
+        places[f"{side}.conv_norm_out."] = f"{side}.norm_out."
+        for k in (0, 1):
+            places[f"{side}.mid_block.resnets.{k}."] = f"{side}.mid.block_{k + 1}."
+        places[f"{side}.mid_block.attentions.0."] = f"{side}.mid.attn_1."
+    for b in range(levels):
+        up = levels - 1 - b
+        for layer in range(layers + 1):
+            places[f"encoder.down_blocks.{b}.resnets.{layer}."] = f"encoder.down.{b}.block.{layer}."
+            places[f"decoder.up_blocks.{b}.resnets.{layer}."] = f"decoder.up.{up}.block.{layer}."
+        places[f"encoder.down_blocks.{b}.downsamplers.0."] = f"encoder.down.{b}.downsample."
+        places[f"decoder.up_blocks.{b}.upsamplers.0."] = f"decoder.up.{up}.upsample."
+    resnet = {"conv_shortcut": "nin_shortcut"}
+    found = _renamed(network.state_dict(), places, resnet, ATTENTION)
+    convolutions = ("q.weight", "k.weight", "v.weight", "proj_out.weight")
+    return {
+        k: v[:, :, None, None] if ".attn_1." in k and k.endswith(convolutions) else v
+        for k, v in found.items()
+    }
+
+
+def _renamed(state: dict, places: dict, resnet: dict, attention: dict | None = None) -> dict:
+    """Keys whose beginning stands in `places` moved there, and their parts renamed."""
+    found = {}
+    for key, value in state.items():
+        start = next((s for s in places if key.startswith(s)), None)
+        if start is None:
+            found[key] = value
+            continue
+        rest = key[len(start) :]
+        names = (attention or {}) if ".attentions." in start else resnet
+        old = next((o for o in names if rest.startswith(f"{o}.")), None)
+        found[places[start] + (rest if old is None else names[old] + rest[len(old) :])] = value
+    return found
