@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from geodesic_lightning.artifacts import write_video
+from geodesic_lightning.artifacts import check_fps, write_video
 from geodesic_lightning.errors import UserError
 
 from .media import log_video
@@ -36,6 +36,7 @@ class DecodeEvery(Callback):
                 f"Got every_n_steps = {every_n_steps}, expected at least 1: use callbacks without "
                 "decode for no intermediate videos."
             )
+        check_fps(fps)
         self.every_n_steps = every_n_steps
         self.folder = folder
         self.fps = fps

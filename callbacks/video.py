@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
-from geodesic_lightning.artifacts import write_video
+from geodesic_lightning.artifacts import check_fps, write_video
 
 from .final import Final
 from .media import log_video
@@ -25,6 +25,7 @@ class Video(Final):
     """
 
     def __init__(self, folder: str, fps: float = 12, ping_pong: bool = False) -> None:
+        check_fps(fps)
         self.folder = folder
         self.fps = fps
         self.ping_pong = ping_pong

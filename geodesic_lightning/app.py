@@ -85,6 +85,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     model.to(trainer.strategy.root_device)
     clock.lap("load")
     solver = assemble(model, frames, **parts, clock=clock)
+    if resume:
+        check_resumable(resume, solver)
     field = solver.problem.score.field.name
     solver.context = {
         "model": model.name,
@@ -184,6 +186,38 @@ def checkpoint(resume: str | None) -> str | None:
             "checkpoints/last.ckpt."
         )
     return str(found)
+
+
+def check_resumable(resume: str, solver) -> None:
+    """Raise UserError unless the checkpoint is of a path between these ends, by this optimizer."""
+    import torch
+
+    if "fit" not in solver.verbs:
+        raise UserError(
+            f"resume: got {resume}, but solver={solver.name} solves nothing: leave it out."
+        )
+    try:
+        saved = torch.load(resume, map_location=solver.device, weights_only=True)
+        states, written = saved["state_dict"], saved["optimizer_states"][0]
+    except Exception as error:  # whatever unpickling a file of another kind comes upon
+        raise UserError(
+            f"resume: {resume} is not a run's checkpoint: give a run's folder."
+        ) from error
+    for name, own in solver.named_buffers():
+        if name in getattr(solver, "moving", ()):
+            continue
+        other = states.get(name)
+        if other is None or other.shape != own.shape or (other - own).norm() > 1e-2 * own.norm():
+            raise UserError(
+                f"resume: {resume} is of a path between other ends: give the same data and model."
+            )
+    fresh = solver.configure_optimizers().state_dict()
+    groups = (set(state["param_groups"][0]) for state in (fresh, written))
+    states = (set(state["state"].get(0, ())) for state in (fresh, written))
+    if len(set(map(frozenset, groups))) > 1 or not next(states) <= next(states):
+        raise UserError(
+            f"resume: {resume} is of another optimizer: choose the one it was run with."
+        )
 
 
 def interrupted(folder: Path, steps: int) -> str:

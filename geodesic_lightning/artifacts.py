@@ -26,6 +26,7 @@ from torch import Tensor
 from geodesic_lightning.errors import UserError
 
 __all__ = [
+    "check_fps",
     "strip",
     "write_animation",
     "write_frames",
@@ -138,10 +139,15 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _sequence(frames: Tensor, fps: float, ping_pong: bool, min_side: int) -> np.ndarray:
-    """Frames (n, 3, H, W) as the bytes of a film: there and back, large enough to be watched."""
+def check_fps(fps: float) -> None:
+    """Raise UserError for a speed at which no film can be shown."""
     if not fps > 0:
         raise UserError(f"Got {fps} frames per second, expected more than 0: change fps.")
+
+
+def _sequence(frames: Tensor, fps: float, ping_pong: bool, min_side: int) -> np.ndarray:
+    """Frames (n, 3, H, W) as the bytes of a film: there and back, large enough to be watched."""
+    check_fps(fps)
     images = _bytes(frames)
     height, width = images.shape[1:3]
     if (factor := math.ceil(min_side / min(height, width))) > 1:

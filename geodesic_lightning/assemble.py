@@ -1,5 +1,6 @@
 """From parts to a solver: frames → latents → path → problem → decoder → solver. No configuration, no I/O."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from torch import Tensor
 from geodesic_lightning.clip import Clip
 from geodesic_lightning.condition import Condition
 from geodesic_lightning.decoder import Decoder
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.frames import Frames
 from geodesic_lightning.layouts import stops, view
 from geodesic_lightning.manifold import Euclidean, Sphere
@@ -37,7 +39,12 @@ def euclidean(model, ends: Tensor) -> Manifold:
 
 def sphere(model, ends: Tensor, radius: float | None = None) -> Manifold:
     """A sphere about the origin; by default its radius is the mean norm of the ends (n, *shape)."""
-    return Sphere(float(ends.flatten(1).norm(dim=-1).mean()) if radius is None else radius)
+    if radius is not None:
+        return Sphere(radius)
+    mean = float(ends.flatten(1).norm(dim=-1).mean())
+    if not math.isfinite(mean):
+        raise UserError("The latents are not finite: check the images and the model's weights.")
+    return Sphere(mean)
 
 
 def automatic(model, ends: Tensor) -> Manifold:

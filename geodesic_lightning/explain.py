@@ -1,8 +1,8 @@
 """Errors of a run's configuration and of its surroundings, each told in one sentence.
 
-Hydra and OmegaConf keep what went wrong in their exceptions' attributes: the setting, the value, the
-node it belongs to. The sentences are made from those; only where there is nothing else is the text of
-an exception looked at.
+Hydra and OmegaConf keep what went wrong in their exceptions' attributes: the setting, the value,
+the node it belongs to. The sentences are made from those; only where there is nothing else is the
+text of an exception looked at.
 """
 
 import re
@@ -133,12 +133,13 @@ def _group(error: ValueError) -> str | None:
 
 
 def _target(error: InstantiationException) -> str | None:
-    found = re.match(r"Error locating target '(.*?)'", str(error))
-    return (
-        f"_target_: got {found[1]!r}, expected the dotted name of something that can be imported."
-        if found
-        else None
-    )
+    text = str(error)
+    if found := re.match(r"Error locating target '(.*?)'", text):
+        return f"_target_: got {found[1]!r}, expected the dotted name of something to import."
+    found = re.match(r"Error in call to target '(?:lightning|torch)\.[\w.]*?(\w+)'", text)
+    if found and isinstance(error.__cause__, ValueError):
+        return f"{found[1].lower()}: {_first_line(error.__cause__)}."
+    return None
 
 
 def _file(error: OSError) -> str | None:
@@ -161,7 +162,7 @@ def _by_name(error: Exception) -> str | None:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].strip().rstrip(".:")
+    return (str(error).strip() or type(error).__name__).splitlines()[0].strip().rstrip(".:!")
 
 
 # In this order, each over the whole chain: first what is known of the setting itself.
