@@ -12,9 +12,11 @@ Final callbacks write once, after `trainer.validate`; in the list they come befo
 names the files that are there.
 """
 
+from .clip_report import ClipReport
 from .decode import DecodeEvery
 from .final import Final
 from .frames import FrameImages
+from .mean_image import MeanImage
 from .progress import Progress
 from .save_path import SavePath
 from .strip import Strip
@@ -22,9 +24,11 @@ from .table import Table
 from .video import Video
 
 __all__ = [
+    "ClipReport",
     "DecodeEvery",
     "Final",
     "FrameImages",
+    "MeanImage",
     "Progress",
     "SavePath",
     "Strip",

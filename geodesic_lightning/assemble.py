@@ -16,6 +16,7 @@ from geodesic_lightning.frames import Frames
 from geodesic_lightning.layouts import stops, view
 from geodesic_lightning.manifold import Euclidean, Sphere
 from geodesic_lightning.path import Manifold
+from geodesic_lightning.retime import Timing
 from geodesic_lightning.solvers.base import Solver
 
 @dataclass
@@ -62,6 +63,7 @@ def assemble(
     manifold: Callable[..., Manifold] = automatic,
     clock: Clock | None = None,
     velocity: Callable | None = None,
+    timing: Timing | None = None,
 ) -> Solver:
     """Lay the frames out as a path at the model's noise level, and hand it and its score to the solver.
 
@@ -73,6 +75,7 @@ def assemble(
         condition: (model, prompts, clean latents) → Condition.
         manifold: (model, noisy latents) → Manifold.
         velocity: for a solver that shoots, View → Launch.
+        timing: which places the frames of the film show; None for equal distances.
     """
     if velocity is not None:
         seen, given = view(model, frames, condition, manifold)
@@ -88,6 +91,8 @@ def assemble(
         layout = getattr(getattr(solver, "func", solver), "layout", stops)
         laid = layout(model, frames, condition, manifold)
         built = solver(laid.path, score(model, laid.condition), laid.decoder)
+    if timing is not None:
+        built.timing = timing
     if clock:
         clock.lap("encode")
     return built

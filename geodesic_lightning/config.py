@@ -263,6 +263,26 @@ class Random:
 
 
 @dataclass
+class ClipAnalysis:
+    _target_: str = "geodesic_lightning.solvers.clip.ClipSolver"
+    _partial_: bool = True
+    alpha: float | None = None
+    segments: int = 16
+    frames: int = 17
+
+
+@dataclass
+class Mean:
+    _target_: str = "geodesic_lightning.solvers.mean.MeanSolver"
+    _partial_: bool = True
+    alpha: float | None = None
+    segments: int = 8
+    frames: int = 17
+    tolerance: float = 1e-3
+    rounds: int = 30
+
+
+@dataclass
 class ShippedPair:
     _target_: str = "geodesic_lightning.frames.shipped_pair"
     name: str = MISSING
@@ -282,6 +302,75 @@ class Points:
     _target_: str = "geodesic_lightning.frames.points"
     start: list[float] = MISSING
     end: list[float] = MISSING
+
+
+@dataclass
+class Keyframes:
+    _target_: str = "geodesic_lightning.keyframes.keyframes"
+    images: list[str] = MISSING
+    prompts: list[str] = field(default_factory=list)
+    closed: bool = False
+    rounding: float = 0.5
+
+
+@dataclass
+class ShippedKeyframes:
+    _target_: str = "geodesic_lightning.keyframes.shipped_keyframes"
+    names: list[str] = MISSING
+    closed: bool = False
+    rounding: float = 0.5
+
+
+@dataclass
+class KeyframePoints:
+    _target_: str = "geodesic_lightning.keyframes.keyframe_points"
+    points: list[Any] = MISSING
+    closed: bool = False
+    rounding: float = 0.5
+
+
+@dataclass
+class Clip:
+    _target_: str = "geodesic_lightning.clip.clip"
+    path: str = MISSING
+    prompt: str = ""
+    stride: int = 1
+    range: list[int] | None = None
+    resize: str = "crop"
+
+
+@dataclass
+class ShippedClip:
+    _target_: str = "geodesic_lightning.clip.shipped_clip"
+    name: str = MISSING
+
+
+@dataclass
+class ClipPoints:
+    _target_: str = "geodesic_lightning.clip.clip_points"
+    path: str = MISSING
+
+
+@dataclass
+class EvenInDistance:
+    _target_: str = "geodesic_lightning.retime.EvenInDistance"
+
+
+@dataclass
+class EvenInMetricLength:
+    _target_: str = "geodesic_lightning.retime.EvenInMetricLength"
+
+
+@dataclass
+class EvenlyPerceived:
+    _target_: str = "geodesic_lightning.retime.EvenlyPerceived"
+    features: Any = "${perceptual}"
+
+
+@dataclass
+class EmbeddedFeatures:
+    _target_: str = "geodesic_lightning.perceptual.embedded"
+    _partial_: bool = True
 
 
 @dataclass
@@ -352,6 +441,18 @@ class Strip:
 
 
 @dataclass
+class ClipReport:
+    _target_: str = "geodesic_lightning.callbacks.ClipReport"
+    folder: str = "${folder}"
+
+
+@dataclass
+class MeanImage:
+    _target_: str = "geodesic_lightning.callbacks.MeanImage"
+    folder: str = "${folder}"
+
+
+@dataclass
 class Table:
     _target_: str = "geodesic_lightning.callbacks.Table"
     folder: str = "${folder}"
@@ -397,6 +498,8 @@ class Config:
     folder: str = "${hydra:runtime.output_dir}"
     resume: str | None = None
     velocity: Any = None
+    retime: Any = MISSING
+    perceptual: Any = MISSING
     debug: bool = False
 
 
@@ -433,6 +536,20 @@ SCHEMAS = {
     "shipped_pair_schema": ShippedPair,
     "pair_schema": Pair,
     "points_schema": Points,
+    "keyframes_schema": Keyframes,
+    "shipped_keyframes_schema": ShippedKeyframes,
+    "keyframe_points_schema": KeyframePoints,
+    "clip_schema": Clip,
+    "shipped_clip_schema": ShippedClip,
+    "clip_points_schema": ClipPoints,
+    "clip_solver_schema": ClipAnalysis,
+    "mean_schema": Mean,
+    "retime_u_schema": EvenInDistance,
+    "retime_metric_schema": EvenInMetricLength,
+    "retime_perceptual_schema": EvenlyPerceived,
+    "embedded_features_schema": EmbeddedFeatures,
+    "clip_report_schema": ClipReport,
+    "mean_image_schema": MeanImage,
     "trainer_schema": Trainer,
     "progress_schema": Progress,
     "save_path_schema": SavePath,

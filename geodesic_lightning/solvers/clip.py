@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning import departure, layouts
+from geodesic_lightning.clip import FEWEST
 from geodesic_lightning.decoder import Decoder
 from geodesic_lightning.departure import Departure
 from geodesic_lightning.errors import UserError
@@ -76,6 +77,11 @@ class ClipSolver(Solver):
     def validation_step(self, batch, index: int) -> None:
         """Score every frame, then solve for the geodesic between the ends, and measure everything."""
         problem, points = self.problem, self.path.points()
+        if len(points) < FEWEST:
+            raise UserError(
+                f"data: the clip has {len(points)} different frames, expected at least {FEWEST}: a "
+                "bend takes three."
+            )
         scores = _scores(problem, points)
         self.departure = departure.departure(points, scores, problem.alpha, problem.manifold)
         if len(points) <= departure.WINDOW:
