@@ -5,6 +5,9 @@ Leg k of K sees the places [k/K, (k+1)/K] of the condition, so that one call sco
 legs at once.
 """
 
+import copy
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -78,7 +81,7 @@ class LegsProblem:
         """Score the interior nodes of all legs that are awake in one batch."""
         if not self._ends_known:
             self.score_ends(range(len(self.legs)))
-        awake = [self.legs[k] for k in self.awake]
+        awake = [self.legs[k] for k in self.awake] or self.legs
         points = [leg.path.points() for leg in awake]
         inner = [p[1:-1] for p in points]
         places = [leg.score.place(leg.path.u[1:-1]) for leg in awake]
@@ -170,6 +173,27 @@ class LegsEvaluation:
 def problem_on(path, score: Score, alpha: float) -> Problem | LegsProblem:
     """The problem of a path, or of all its legs."""
     return (LegsProblem if hasattr(path, "legs") else Problem)(path, score, alpha)
+
+
+@dataclass(frozen=True)
+class Corners:
+    """What rounding did to solved legs.
+
+    Attributes:
+        angles: radians by which the legs turn at the keyframes between them.
+        length: of the legs with their corners, S.
+    """
+
+    angles: list[float]
+    length: float
+
+
+def corners(problem: LegsProblem, sharp: Tensor) -> Corners:
+    """The corners of a chain, and its length with them, at its points (M+1, d) before rounding."""
+    chain = copy.deepcopy(problem.path)
+    chain.place(sharp[1:-1])
+    length = legs_length(LegsProblem(chain, problem.score, problem.alpha))
+    return Corners(chain.angles, length)
 
 
 def legs_length(problem: LegsProblem) -> float:

@@ -27,6 +27,7 @@ from geodesic_lightning.solvers.clip import ClipSolver
 
 pytestmark = [  # what Lightning says of a run without data
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
+    pytest.mark.filterwarnings("ignore:.*no `val_dataloader`.*"),
     pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec.*:FutureWarning"),
 ]
 

@@ -88,8 +88,9 @@ class DiffusionModel:
         self.name, self.alpha = name, dict(alpha or {})
         self.evaluations = 0
         source = loading.Source(
-            pretrained, config, revision, variant, local_files_only, allow_pickle, tuple(without)
-        )
+            pretrained, config, revision, variant, local_files_only, allow_pickle, tuple(without),
+            precision[0] or torch.float32,
+        )  # fmt: skip
         pipeline, self.source = loading.load(source)
         log.info("%s: weights of %s", name, self.source)
         self._network = FAMILIES[type(pipeline).__name__](pipeline)
@@ -184,6 +185,27 @@ class DiffusionModel:
         self._placement.ready("vae")
         images = self._pictures.map(one, latents / self._vae.config.scaling_factor + self._shift)
         return (images / 2 + 0.5).clamp(0, 1)
+
+    @torch.inference_mode()
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Images (n, 3, H, W) in [0, 1] → activations after each level of the VAE's encoder."""
+        layers: list[list[Tensor]] = [[] for _ in self._vae.encoder.down_blocks]
+
+        def keep(found: list[Tensor]):
+            return lambda block, given, out: found.append(out.float())
+
+        self._placement.ready("vae")
+        hooks = [
+            block.register_forward_hook(keep(found))
+            for block, found in zip(self._vae.encoder.down_blocks, layers)
+        ]
+        try:
+            for image in (2 * images - 1).to(self.device, self._vae.dtype):
+                self._vae.encode(image[None])
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return [torch.cat(found) for found in layers]
 
     @property
     def _shift(self) -> float:

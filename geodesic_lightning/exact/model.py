@@ -129,6 +129,10 @@ class ExactModel:
         """Pictures (n, 3, 256, 256) in [0, 1]: the path of all latents (n, d), the i-th marked."""
         return draw_frames(self.density, latents, self.image_size)
 
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The images (n, 3, H, W) themselves, every picture as one vector: there is no network."""
+        return [images.flatten(1)[..., None, None]]
+
     def given(self, frames: Frames) -> None:
         """None: an exact density has no images of its own to stand at the ends."""
 

@@ -52,6 +52,8 @@ class Together(Optimizer):
 
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
         """Evaluate all legs by `closure`, then step each."""
+        if self.finished:  # as a run that is resumed after its end is
+            return closure()
         if not self.begun:
             self.begun = True
             for part in self.parts:

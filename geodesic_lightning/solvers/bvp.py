@@ -1,5 +1,6 @@
 """Boundary value problem: bend the path between two ends until it is a geodesic of the density."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -8,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from geodesic_lightning.decoder import Decoder
-from geodesic_lightning.legs import LegsProblem
+from geodesic_lightning.legs import Corners, LegsProblem, corners
 from geodesic_lightning.optimizers.together import optimizer_for
 from geodesic_lightning.path import Path
 from geodesic_lightning.problem import Problem
@@ -43,6 +44,7 @@ class BoundaryValueSolver(Solver):
     ) -> None:
         super().__init__(path, score, decoder, alpha, segments, frames)
         self._make_optimizer = optimizer
+        self.corners: Corners | None = None
         # What does not fit together is said before anything is computed, not when Lightning first asks.
         optimizer_for(self.problem, optimizer, segments)
 
@@ -57,6 +59,8 @@ class BoundaryValueSolver(Solver):
     def on_fit_end(self) -> None:
         shown = self.seconds["decode"] - self._decoded
         self.seconds["solve"] += time.perf_counter() - self._began - shown
+        sharp = getattr(self.optimizer, "sharp", None)
+        self.corners = None if sharp is None else corners(self.problem, sharp)
 
     def training_step(self, batch, index: int) -> Tensor:
         self.problem.evaluate()
@@ -97,7 +101,17 @@ class BoundaryValueSolver(Solver):
         self.problem.load_state_dict(checkpoint["problem"])
 
     def summary(self) -> dict:
-        return super().summary() | {"steps": self.trainer.global_step, "last_step": self.optimizer.report}
+        found = super().summary()
+        found |= {"steps": self.trainer.global_step, "last_step": self.optimizer.report}
+        if self.corners is not None:
+            found["keyframes"] = {
+                "u": self.path.keyframe_places,
+                "corners_degrees": [math.degrees(angle) for angle in self.corners.angles],
+                "rounding": self.path.rounding,
+                "length_with_corners": self.corners.length,
+                "cost_of_rounding": found["length"] / self.corners.length - 1,
+            }
+        return found
 
 
 @torch.no_grad()
