@@ -1,10 +1,10 @@
-"""Latent diffusion models behind one interface; diffusers is imported in this folder and nowhere
-else.
+"""Latent diffusion models behind one interface; only this folder imports diffusers.
 
-model.py      DiffusionModel, its verbs                 loading.py    folder, file or hub id →
-pipeline networks.py   Stable Diffusion 1, 2, XL, 3              placement.py  device, precision,
-offloading levels.py     noise levels, prediction → ε              chunks.py     batches that fit
-into memory
+    model.py      DiffusionModel and its verbs          loading.py    folder, file or hub → pipeline
+    networks.py   Stable Diffusion 1, 2, XL and 3       folder.py     what a local folder lacks
+    levels.py     noise levels, prediction → ε          failures.py   why weights do not load
+    chunks.py     batches that fit into memory          placement.py  device, precision, offloading
+    full_size.py  Stable Diffusion 2's sizes with random weights
 """
 
 from geodesic_lightning.diffusion.model import DiffusionModel

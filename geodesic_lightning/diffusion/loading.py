@@ -7,7 +7,6 @@ refused unless allowed.
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from collections.abc import Sequence
@@ -16,29 +15,17 @@ from pathlib import Path
 
 import torch
 
+from geodesic_lightning.diffusion.failures import SAFE, Refused, why
+from geodesic_lightning.diffusion.folder import PICKLES, check
 from geodesic_lightning.diffusion.networks import FAMILIES
 from geodesic_lightning.errors import UserError
 
 log = logging.getLogger("geodesic_lightning")
 
-PICKLES = (".ckpt", ".bin", ".pt", ".pth")
-WEIGHTLESS = (
-    "scheduler",
-    "tokenizer",
-    "feature_extractor",
-    "image_processor",
-    "image_encoder",
-    "safety_checker",
-)
-SAFE = "pickled weights can run code when opened; model.allow_pickle=true opens them all the same"
 WAYS = (
     "Give model.pretrained= a diffusers folder (with model_index.json and .safetensors files), a "
     "single .safetensors file, or the id of a hub repository that this machine can reach."
 )
-
-
-class Refused(Exception):
-    """Why a candidate does not serve; the user reads it among the others that were tried."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +39,7 @@ class Source:
         revision, variant, local_files_only: passed to the hub.
         allow_pickle: pickled weights may be read.
         without: components to leave out, as text_encoder_3.
-        dtype: of the weights while they are read.
+        dtype: of the weights as they are read; a folder's VAE is read in float32.
     """
 
     pretrained: str | Sequence[str]
@@ -84,9 +71,7 @@ def load(source: Source):
             with warnings.catch_warnings():  # what libraries say to each other
                 warnings.simplefilter("ignore")
                 found = _open(candidate, source)
-        except (
-            Exception
-        ) as error:  # whatever a library makes of files that are not as they should be
+        except Exception as error:  # what a library makes of files that are not as they should be
             failures.append(f"{candidate} ({why(error, source.local_files_only)})")
             continue
         if failures:
@@ -102,7 +87,7 @@ def _listed(value: str | Sequence[str]) -> list[str]:
 def _open(candidate: str, source: Source):
     path = Path(candidate).expanduser()
     if path.is_dir():
-        _check_folder(path, source)
+        check(path, source.without, source.allow_pickle)
         return _from_folder(str(path), source), str(path)
     if path.is_file():
         return _from_file(path, source), str(path)
@@ -127,7 +112,7 @@ def _from_folder(name: str, source: Source):
     _family(index.get("_class_name"))
     return DiffusionPipeline.from_pretrained(
         name,
-        dtype=source.dtype,
+        dtype={"vae": torch.float32, "default": source.dtype},
         variant=source.variant,
         use_safetensors=None if source.allow_pickle else True,
         **hub,
@@ -181,82 +166,9 @@ def _family(name: str | None) -> str:
     return name
 
 
-def _check_folder(folder: Path, source: Source) -> None:
-    """Raise Refused with what a local diffusers folder lacks, before any of it is read."""
-    index = folder / "model_index.json"
-    if not index.is_file():
-        raise Refused("a folder without model_index.json, which every diffusers folder has")
-    try:
-        parts = json.loads(index.read_text())
-    except ValueError as error:
-        raise Refused("its model_index.json is not JSON") from error
-    for name, value in parts.items():
-        absent = not isinstance(value, list) or value[0] is None or name in source.without
-        if name.startswith("_") or absent or name in WEIGHTLESS[-3:]:
-            continue
-        part = folder / name
-        if not part.is_dir():
-            raise Refused(f"its folder {name}/ is missing")
-        if not name.startswith(WEIGHTLESS):
-            _check_weights(part, source)
-
-
-def _check_weights(part: Path, source: Source) -> None:
-    for index in part.glob("*.safetensors.index*.json"):
-        shards = set(json.loads(index.read_text())["weight_map"].values())
-        if missing := sorted(shard for shard in shards if not (part / shard).is_file()):
-            raise Refused(f"of its sharded weights {part.name}/{missing[0]} is missing")
-    if any(part.glob("*.safetensors")):
-        return
-    if not any(file for ending in PICKLES for file in part.glob(f"*{ending}")):
-        raise Refused(f"there are no weights in {part.name}/")
-    if not source.allow_pickle:
-        raise Refused(f"the weights in {part.name}/ are pickled; {SAFE}")
-
-
 def _commit(repository: str, revision: str | None) -> str:
     """@ and the commit of a hub repository that this machine's cache holds, as far as it tells."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository, "model_index.json", revision=revision)
     return f"@{Path(found).parent.name[:12]}" if isinstance(found, str) else ""
-
-
-def why(error: BaseException, local_files_only: bool = False) -> str:
-    """A failure of the hub or of a library, in a few words."""
-    if isinstance(error, Refused):
-        return str(error)
-    chain: list[BaseException] = []
-    step: BaseException | None = error
-    while step is not None and step not in chain:
-        chain.append(step)
-        step = step.__cause__ or step.__context__
-    names = {kind.__name__ for one in chain for kind in type(one).__mro__}
-    text = " ".join(" ".join(str(one).split()) for one in chain)
-    if "GatedRepoError" in names:
-        return "gated: accept its licence on its page, then log in with `hf auth login`"
-    if "RepositoryNotFoundError" in names:
-        return "not on the hub, or private"
-    if "RevisionNotFoundError" in names:
-        return "has no such model.revision"
-    if "no such modeling files are available" in text:
-        return "has no weights of this model.variant"
-    if "safetensors" in text and "no file named" in text:
-        return f"no .safetensors weights; {SAFE}"
-    if local_files_only and "LocalEntryNotFoundError" in names:
-        return "not in this machine's cache, and model.local_files_only=true"
-    if names & {
-        "ConnectError",
-        "ConnectionError",
-        "gaierror",
-        "OfflineModeIsEnabled",
-        "LocalEntryNotFoundError",
-    }:
-        return "no connection to the hub, and not in this machine's cache"
-    if isinstance(error, ImportError):
-        return f"a package is missing: {_first_sentence(error)}"
-    return _first_sentence(error)
-
-
-def _first_sentence(error: BaseException) -> str:
-    return " ".join(str(error).split()).split(". ")[0][:200] or type(error).__name__

@@ -1,0 +1,190 @@
+"""Stable Diffusion 2.1-base at full size with random weights: what a sweep costs, no download.
+
+    python -m geodesic_lightning.benchmark.full_size make outputs/full_size      2.6 GB, a minute
+    python -m geodesic_lightning.benchmark.full_size run outputs/full_size       on a GPU
+    python -m geodesic_lightning.benchmark.full_size step outputs/full_size      on a CPU, minutes
+
+`run` bends a path of 15 interior nodes: latents a second through the UNet, milliseconds a sweep
+and the share of it that is spent outside the UNet, peak memory; in the precision of the GPU and in
+float32, compiled and not. `step` encodes two pictures and does one iteration with one interior
+node. Random weights compute as long as trained ones; their pictures and lengths mean nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+NODES, SWEEPS = 15, 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to run: latents a second, milliseconds a sweep, part outside the UNet, GB at most."""
+
+    dtype: str
+    compiled: bool
+    latents_per_second: float
+    sweep_ms: float
+    outside: float
+    peak_gb: float
+
+
+def problem(model, nodes: int):
+    """A geodesic problem with that many interior nodes between two shipped pictures."""
+    from geodesic_lightning.assemble import sphere
+    from geodesic_lightning.condition import prompts
+    from geodesic_lightning.frames import shipped_pair
+    from geodesic_lightning.path import Path as Curve
+    from geodesic_lightning.problem import Problem
+    from geodesic_lightning.score import NoisePrediction, Score
+
+    frames = shipped_pair("pair_cat")
+    condition = prompts(model, ("a cat", "a cat"))
+    ends = model.invert(model.encode(frames), condition(torch.tensor([0.0, 1.0]))).clone()
+    path = Curve(ends[0], ends[1], sphere(model, ends), nodes + 1)
+    return Problem(path, Score(model, condition, NoisePrediction()), alpha=0.002)
+
+
+def run(
+    folder: str,
+    nodes: int = NODES,
+    sweeps: int = SWEEPS,
+    ways: Iterable[tuple[str, bool]] = (("auto", False), ("auto", True), ("float32", False)),
+) -> Iterator[Row]:
+    """Rows as they are found, on the GPU if there is one."""
+    from geodesic_lightning.diffusion import DiffusionModel
+    from geodesic_lightning.scheduler import Scheduler
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for dtype, compiled in ways:
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        model = DiffusionModel(folder, Scheduler(steps=5), dtype=dtype, compile=compiled)
+        posed = problem(model.to(device), nodes)
+        posed.path.to(device)
+        clock = _Clock(model, device)
+        posed.evaluate()  # compiling, and choosing of kernels
+        clock.inside, began = 0.0, clock.now()
+        _sweep(posed, sweeps, nodes)
+        total = clock.now() - began
+        peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else _resident()
+        denoiser = model._placement.dtype_of(model._network.denoiser_name)
+        name = str(denoiser).removeprefix("torch.")
+        yield Row(
+            name, compiled, sweeps * nodes / clock.inside, 1e3 * total / sweeps,
+            1 - clock.inside / total, peak / 1e9,
+        )  # fmt: skip
+
+
+def _sweep(posed, sweeps: int, nodes: int) -> None:
+    """Iterations of the fast optimizer on its finest level alone, none of which ends early."""
+    from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+
+    optimizer = SemiImplicit(
+        [posed.path.nodes], problem=posed, segments=nodes + 1, tolerance=1e-30, mode="fast"
+    )
+    optimizer.state[optimizer.nodes]["level"] = len(optimizer.levels) - 1
+
+    def closure():
+        latest = posed.evaluate()
+        posed.path.nodes.grad = -posed.path.chart(latest.residual.vector)
+        return latest.action.length
+
+    for _ in range(sweeps):
+        optimizer.step(closure)
+
+
+class _Clock:
+    """Seconds inside a model's denoiser, waited for at both ends."""
+
+    def __init__(self, model, device: torch.device) -> None:
+        self.device, self.inside = device, 0.0
+        self._predict = model._network.predict
+        model._network.predict = self
+
+    def now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def __call__(self, *inputs):
+        began = self.now()
+        found = self._predict(*inputs)
+        self.inside += self.now() - began
+        return found
+
+
+def step(folder: str) -> dict[str, float]:
+    """Load, encode, one iteration with one interior node: seconds of each, and GB at most."""
+    from geodesic_lightning.diffusion import DiffusionModel
+    from geodesic_lightning.scheduler import Scheduler
+
+    began = time.perf_counter()
+    model = DiffusionModel(folder, Scheduler(steps=2))
+    loaded = time.perf_counter()
+    posed = problem(model, 1)
+    encoded = time.perf_counter()
+    before = posed.path.points()
+    _sweep(posed, 1, 1)
+    solved = time.perf_counter()
+    moved = float((posed.path.points() - before).norm() / before.norm())
+    return {
+        "load": loaded - began,
+        "encode": encoded - loaded,
+        "iteration": solved - encoded,
+        "moved": moved,
+        "unet_evaluations": model.evaluations,
+        "peak_gb": _resident() / 1e9,
+    }
+
+
+def _resident() -> float:
+    """Bytes of main memory at most so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Rows in Markdown."""
+    lines = [
+        "| UNet | compiled | latents/s | a sweep of 15, ms | outside the UNet | peak, GB |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {r.dtype} | {'yes' if r.compiled else 'no'} | {r.latents_per_second:.1f} "
+        f"| {r.sweep_ms:.0f} | {r.outside:.1%} | {r.peak_gb:.1f} |"
+        for r in rows
+    ]
+    return "\n".join(lines)
+
+
+def as_dicts(rows: Iterable[Row]) -> list[dict]:
+    """Rows as JSON wants them."""
+    return [asdict(row) for row in rows]
+
+
+def main(arguments: list[str]) -> None:
+    """make, run or step, on a folder."""
+    if len(arguments) != 2 or arguments[0] not in ("make", "run", "step"):
+        sys.exit("Usage: python -m geodesic_lightning.benchmark.full_size make|run|step FOLDER")
+    task, folder = arguments
+    if task == "make":
+        from geodesic_lightning.diffusion.full_size import make
+
+        print(make(Path(folder)))
+    elif task == "run":
+        print(table(run(folder)))
+    else:
+        print(json.dumps(step(folder)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

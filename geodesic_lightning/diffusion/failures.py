@@ -1,0 +1,49 @@
+"""Why weights do not load, in a few words that a person can act on."""
+
+from __future__ import annotations
+
+SAFE = "pickled weights can run code when opened; model.allow_pickle=true opens them all the same"
+
+
+class Refused(Exception):
+    """Why a candidate does not serve; the user reads it among the others that were tried."""
+
+
+def why(error: BaseException, local_files_only: bool = False) -> str:
+    """A failure of the hub or of a library, in a few words."""
+    if isinstance(error, Refused):
+        return str(error)
+    chain: list[BaseException] = []
+    step: BaseException | None = error
+    while step is not None and step not in chain:
+        chain.append(step)
+        step = step.__cause__ or step.__context__
+    names = {kind.__name__ for one in chain for kind in type(one).__mro__}
+    text = " ".join(" ".join(str(one).split()) for one in chain)
+    if "GatedRepoError" in names:
+        return "gated: accept its licence on its page, then log in with `hf auth login`"
+    if "RepositoryNotFoundError" in names:
+        return "not on the hub, or private"
+    if "RevisionNotFoundError" in names:
+        return "has no such model.revision"
+    if "no such modeling files are available" in text:
+        return "has no weights of this model.variant"
+    if "safetensors" in text and "no file named" in text:
+        return f"no .safetensors weights; {SAFE}"
+    if local_files_only and "LocalEntryNotFoundError" in names:
+        return "not in this machine's cache, and model.local_files_only=true"
+    if names & {
+        "ConnectError",
+        "ConnectionError",
+        "gaierror",
+        "OfflineModeIsEnabled",
+        "LocalEntryNotFoundError",
+    }:
+        return "no connection to the hub, and not in this machine's cache"
+    if isinstance(error, ImportError):
+        return f"a package is missing: {_first_sentence(error)}"
+    return _first_sentence(error)
+
+
+def _first_sentence(error: BaseException) -> str:
+    return " ".join(str(error).split()).split(". ")[0][:200] or type(error).__name__

@@ -1,0 +1,29 @@
+"""Stable Diffusion 2.1-base's architecture at full size on a CPU: it loads, and an iteration runs.
+
+Needs 3 GB of disk, 24 GB of memory and some minutes; in a process of its own, whose peak it says.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COMMAND = [sys.executable, "-m", "geodesic_lightning.benchmark.full_size"]
+
+
+@pytest.mark.slow
+def test_one_iteration_with_one_interior_node(tmp_path):
+    folder = tmp_path / "full_size"
+    subprocess.run([*COMMAND, "make", str(folder)], check=True, cwd=ROOT)
+    done = subprocess.run(
+        [*COMMAND, "step", str(folder)], check=True, cwd=ROOT, capture_output=True, text=True
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(found)
+    assert found["moved"] > 0
+    assert found["peak_gb"] < 24
