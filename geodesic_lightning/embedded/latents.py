@@ -3,6 +3,8 @@
 means.npy, deviations.npy   float16 (n, channels, h, w), of q(z|x)
 """
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,20 +33,30 @@ def whitened(vae, pictures):
     return vae.half().float().eval()
 
 
-@torch.no_grad()
-def write(folder, vae, pictures, batch=32):
-    """Encode every picture into `folder`, unless it has been done. Returns the two memory maps."""
+def write(folder, vae, drawings, workers=2, part=1000):
+    """Encode every picture of the file `drawings` into `folder`, unless it has been done."""
     folder = Path(folder)
     names = [folder / "means.npy", folder / "deviations.npy"]
-    if not names[1].exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        parts = [[], []]
-        for start in range(0, len(pictures), batch):
-            some = to_unit(torch.from_numpy(np.array(pictures[start : start + batch])))
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                posterior = vae.encode(some).latent_dist
-            for part, value in zip(parts, (posterior.mean, posterior.std), strict=True):
-                part.append(value.half().numpy())
-        for name, part in zip(names, parts, strict=True):
-            np.save(name, np.concatenate(part))
-    return [np.load(name, mmap_mode="r") for name in names]
+    if names[1].exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    n = len(np.load(drawings, mmap_mode="r"))
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, torch.set_num_threads, (1,)) as pool:
+        jobs = [(vae, drawings, start, min(start + part, n)) for start in range(0, n, part)]
+        parts = list(pool.map(_encode, jobs))
+    for name, values in zip(names, zip(*parts, strict=True), strict=True):
+        np.save(name, np.concatenate(values))
+
+
+@torch.no_grad()
+def _encode(job, batch=25):
+    vae, drawings, start, stop = job
+    pictures, parts = np.load(drawings, mmap_mode="r"), ([], [])
+    for first in range(start, stop, batch):
+        some = to_unit(torch.from_numpy(np.array(pictures[first : min(first + batch, stop)])))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            posterior = vae.encode(some).latent_dist
+        for part, value in zip(parts, (posterior.mean, posterior.std), strict=True):
+            part.append(value.half().numpy())
+    return [np.concatenate(part) for part in parts]

@@ -105,6 +105,16 @@ def _model_of(learner):
     return json.loads(learner.to_str())["model"]
 
 
+def load_autoencoder(folder):
+    """An autoencoder saved by `save_pretrained`, in fp32."""
+    return AutoencoderKL.from_pretrained(folder).eval()
+
+
+def load_tokenizer(folder):
+    """A tokenizer saved by `save_pretrained`."""
+    return CLIPTokenizer.from_pretrained(folder)
+
+
 def ids(tokens, captions):
     """Token ids of captions, padded: int64 (n, 24)."""
     return tokens(

@@ -15,7 +15,7 @@ HELD_OUT, VAE_BATCH, UNET_BATCH = 64, 8, 32
 def train(work, vae_steps, unet_steps):
     """Train both networks on work/world. Returns a function that saves the pipeline in a folder."""
     vae = trained_autoencoder(work, vae_steps)
-    latents.write(work / "latents", vae, dataset.drawings(work / "world"))
+    latents.write(work / "latents", vae, work / "world" / "drawings.npy")
     tokens, module = trained_denoiser(work, vae, unet_steps)
     return partial(save, vae=vae, tokens=tokens, module=module)
 
@@ -27,7 +27,9 @@ def save(folder, vae, tokens, module):
 
 
 def trained_autoencoder(work, steps):
-    """The averaged autoencoder, whitened, in the fp16 precision that is shipped."""
+    """The averaged autoencoder, whitened, in the fp16 that is shipped; kept in work/vae."""
+    if (work / "vae").exists():
+        return networks.load_autoencoder(work / "vae")
     _, pictures = dataset.held_out(HELD_OUT, dataset.SIZE)
     batches = list(torch.from_numpy(pictures).split(VAE_BATCH))
     module = training.fit(
@@ -38,16 +40,14 @@ def trained_autoencoder(work, steps):
         batches,
         "bf16-mixed",
     )
-    return latents.whitened(module.average.network, dataset.drawings(work / "world"))
+    vae = latents.whitened(module.average.network, dataset.drawings(work / "world"))
+    vae.save_pretrained(work / "vae")
+    return vae
 
 
 def trained_denoiser(work, vae, steps):
     """The tokenizer and the trained `Denoiser`."""
-    wordings = dataset.captions(work / "world")
-    tokens = networks.tokenizer(caption for row in wordings for caption in row)
-    if not (work / "latents" / "ids.npy").exists():
-        flat = networks.ids(tokens, [caption for row in wordings for caption in row])
-        np.save(work / "latents" / "ids.npy", flat.view(len(wordings), -1, networks.TOKENS).numpy())
+    tokens = words(work)
     module = training.fit(
         Denoiser(tokens, steps),
         work / "denoiser",
@@ -57,6 +57,18 @@ def trained_denoiser(work, vae, steps):
         "32-true",
     )
     return tokens, module
+
+
+def words(work, wordings=4):
+    """The tokenizer, learned from the captions of work/world, whose ids go to work/latents."""
+    if (work / "tokenizer").exists():
+        return networks.load_tokenizer(work / "tokenizer")
+    captions = [one for row in dataset.captions(work / "world", wordings) for one in row]
+    tokens = networks.tokenizer(captions)
+    ids = networks.ids(tokens, captions).view(-1, wordings, networks.TOKENS)
+    np.save(work / "latents" / "ids.npy", ids.numpy())
+    tokens.save_pretrained(work / "tokenizer")
+    return tokens
 
 
 @torch.no_grad()

@@ -59,6 +59,13 @@ def fit(module, folder, files, batch, held_out, precision, every=250):
     first = checkpoint(last)["global_step"] if last.exists() else 0
     if first < module.steps:
         lightning.seed_everything(SEED + first)
+        checkpoints = ModelCheckpoint(
+            folder,
+            save_last=True,
+            save_top_k=0,
+            every_n_train_steps=every,
+            enable_version_counter=False,
+        )
         trainer = lightning.Trainer(
             accelerator="cpu",
             devices=PROCESSES,
@@ -66,10 +73,7 @@ def fit(module, folder, files, batch, held_out, precision, every=250):
             precision=precision,
             max_steps=module.steps,
             gradient_clip_val=1.0,
-            callbacks=[
-                ModelCheckpoint(folder, save_last=True, save_top_k=0, every_n_train_steps=every),
-                Report(last),
-            ],
+            callbacks=[checkpoints, Report(last)],
             val_check_interval=every,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
