@@ -6,11 +6,12 @@ legs at once.
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from geodesic_lightning.departure import departure
 from geodesic_lightning.functional import Action, Measurement
 from geodesic_lightning.problem import Problem
 from geodesic_lightning.score import Score
@@ -125,8 +126,18 @@ class LegsProblem:
             leg.know_ends(torch.cat([leg._end_scores[:1], score]), spent=int(k == 0))
 
     def measure(self, points: Tensor | None = None) -> Measurement:
-        """Measure the whole path, as one spline: as Problem.measure."""
-        return self._whole.measure(points)
+        """Measure the whole path, as one spline: as Problem.measure.
+
+        The residual of the path itself is the spline's (departure), whose nodes need not be evenly
+        spaced from leg to leg.
+        """
+        found = self._whole.measure(points)
+        if points is not None:
+            return found
+        here = self.path.points()
+        scores = self._whole._score(here, self.path.u, None)
+        bent = departure(here, scores, self.alpha, self.manifold)
+        return replace(found, turning=bent.residual * found.euclidean_length)
 
     def state_dict(self) -> dict:
         """What a resumed run needs to go on as if it had never stopped."""

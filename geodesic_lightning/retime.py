@@ -21,7 +21,14 @@ from torch import Tensor
 
 from geodesic_lightning.perceptual import Features, distances
 
-__all__ = ["EvenInDistance", "EvenInMetricLength", "EvenlyPerceived", "Timing", "inverse"]
+__all__ = [
+    "EvenInDistance",
+    "EvenInMetricLength",
+    "EvenlyPerceived",
+    "Timing",
+    "inverse",
+    "snapped",
+]
 
 
 def inverse(knots: np.ndarray, quantity: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -92,6 +99,20 @@ class EvenlyPerceived(Timing):
         q = np.concatenate([[0.0], np.cumsum(moved)])
         knots = shares.double().numpy()
         return along(solver.path, torch.from_numpy(inverse(knots, q, knots)))
+
+
+def snapped(places: Tensor, stops: Tensor) -> Tensor:
+    """Places (m,) with the nearest one to each of the stops put on it, so that a film shows them.
+
+    A frame moves by at most half the way to its neighbours. Where there are too few frames for all
+    stops they stay as they are.
+    """
+    nearest = (places[:, None] - stops.to(places)).abs().argmin(0)
+    if len(nearest.unique()) < len(nearest):
+        return places
+    found = places.clone()
+    found[nearest] = stops.to(places)
+    return found
 
 
 def along(path, shares: Tensor) -> Tensor:

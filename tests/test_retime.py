@@ -21,6 +21,7 @@ from geodesic_lightning.retime import (
     EvenInMetricLength,
     EvenlyPerceived,
     inverse,
+    snapped,
 )
 from geodesic_lightning.solvers.bvp import solve
 
@@ -132,3 +133,17 @@ def test_a_film_keeps_its_number_of_frames_and_its_ends(timing):
     assert u[0] == 0
     assert u[-1] == 1
     assert bool((u.diff() > 0).all())
+
+
+class TestSnapped:
+    def test_the_nearest_frame_shows_the_stop(self):
+        stops = torch.tensor([0.0, 1 / 3, 1.0])
+        found = snapped(torch.linspace(0, 1, 11), stops)
+        assert found[3] == stops[1]
+        assert found[[0, 10]].tolist() == [0.0, 1.0]
+        others = [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]
+        assert torch.equal(found[others], torch.linspace(0, 1, 11)[others])
+
+    def test_too_few_frames_stay(self):
+        places = torch.linspace(0, 1, 3)
+        assert torch.equal(snapped(places, torch.linspace(0, 1, 7)), places)

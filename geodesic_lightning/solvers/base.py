@@ -11,8 +11,9 @@ from geodesic_lightning.decoder import Decoder
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional import Measurement
 from geodesic_lightning.legs import problem_on
+from geodesic_lightning.optics import reading
 from geodesic_lightning.path import Path
-from geodesic_lightning.retime import EvenInDistance, Timing
+from geodesic_lightning.retime import EvenInDistance, Timing, snapped
 from geodesic_lightning.score import Score
 
 
@@ -98,7 +99,10 @@ class Solver(L.LightningModule):
         timing = EvenInDistance() if self.measurement is None else self.timing
         closed = getattr(self.path, "closed", False)
         shares = torch.linspace(0, 1, count + 1)[:-1] if closed else torch.linspace(0, 1, count)
-        return self.decoder(self.path, timing(shares, self).to(torch.float32))
+        places = timing(shares, self)
+        if hasattr(self.path, "stops"):
+            places = snapped(places, self.path.stops[:-1] if closed else self.path.stops)
+        return self.decoder(self.path, places.to(torch.float32))
 
     def validation_step(self, batch, index: int) -> None:
         """Measure the path: every node scored once, no randomness."""
@@ -132,6 +136,7 @@ class Solver(L.LightningModule):
             "log_density_start": (self.start or m).log_density.tolist(),
             "log_density_error": m.log_density_error,
             "residual": m.turning.tolist(),
+            **reading(m, self.problem.alpha),
             "converged": self.converged,
             "score_evaluations": self.problem.evaluations,
             "unet_evaluations": self.problem.score.model.evaluations,
