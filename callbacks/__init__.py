@@ -13,6 +13,8 @@ names the files that are there.
 """
 
 from .clip_report import ClipReport
+from .contact_sheet import ContactSheet
+from .curves import Curves
 from .decode import DecodeEvery
 from .final import Final
 from .frames import FrameImages
@@ -25,6 +27,8 @@ from .video import Video
 
 __all__ = [
     "ClipReport",
+    "ContactSheet",
+    "Curves",
     "DecodeEvery",
     "Final",
     "FrameImages",

@@ -27,7 +27,8 @@ CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
 # What runs leave in their folders, beside Hydra's own .hydra and log.
 LEFT = (
     *("checkpoints", "frames", "hparams.yaml", "metrics.csv", "multirun.yaml"),
-    *("path.safetensors", "strip.png", "summary.json", "video.mp4", "videos", "wandb"),
+    *("curves.png", "fan.png", "mean.png", "path.safetensors", "report.md", "strip.png"),
+    *("summary.json", "video.mp4", "videos", "wandb"),
 )
 config.register()
 
@@ -70,6 +71,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     scheduler = instantiate(cfg.scheduler)
     parts = {group: instantiate(cfg[group]) for group in ("score", "condition", "manifold")}
     parts["solver"] = instantiate(cfg.solver, optimizer=instantiate(cfg.optimizer))
+    parts["velocity"] = instantiate(cfg.velocity)
+    parts["timing"] = instantiate(cfg.retime)
     rehearse(parts)
     callbacks = [instantiate(one) for one in cfg.callbacks.values()]
     loggers = [instantiate(one) for one in cfg.logger.values()]
@@ -119,13 +122,15 @@ def rehearse(parts: dict[str, Any]) -> None:
     from geodesic_lightning.assemble import assemble
     from geodesic_lightning.exact import ExactModel
     from geodesic_lightning.frames import points
+    from geodesic_lightning.launch import Toward
 
     condition = parts["condition"]
     if "cache" in condition.keywords:  # what is rehearsed is not kept
         condition = partial(condition, cache=None)
-    assemble(
-        ExactModel("gaussian"), points([2.0, 0.0], [0.0, 1.0]), **parts | {"condition": condition}
-    )
+    parts = parts | {"condition": condition}
+    if parts["velocity"] is not None:  # what it was made from need not fit the plane
+        parts["velocity"] = Toward()
+    assemble(ExactModel("gaussian"), points([2.0, 0.0], [0.0, 1.0]), **parts)
 
 
 def go(trainer, solver, verb: str, resume: str | None) -> None:
@@ -245,6 +250,10 @@ def main() -> None:
     os.environ.setdefault(
         "HYDRA_FULL_ERROR", "1"
     )  # Hydra then raises what went wrong, and we say it
+    if sys.argv[1:2] == ["distance"]:
+        from geodesic_lightning.distance.__main__ import main as distance
+
+        return distance(sys.argv[2:])
     debug = any(re.fullmatch(r"\+*debug=(true|True|1|yes|on)", a) for a in sys.argv)
     try:
         task()

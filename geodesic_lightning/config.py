@@ -298,6 +298,13 @@ class Pair:
 
 
 @dataclass
+class OneImage:
+    _target_: str = "geodesic_lightning.frames.image"
+    image: str = MISSING
+    prompt: str = ""
+
+
+@dataclass
 class Points:
     _target_: str = "geodesic_lightning.frames.points"
     start: list[float] = MISSING
@@ -441,6 +448,20 @@ class Strip:
 
 
 @dataclass
+class Curves:
+    _target_: str = "geodesic_lightning.callbacks.Curves"
+    folder: str = "${folder}"
+
+
+@dataclass
+class ContactSheet:
+    _target_: str = "geodesic_lightning.callbacks.ContactSheet"
+    folder: str = "${folder}"
+    count: int = 9
+    gap: int = 2
+
+
+@dataclass
 class ClipReport:
     _target_: str = "geodesic_lightning.callbacks.ClipReport"
     folder: str = "${folder}"
@@ -535,6 +556,7 @@ SCHEMAS = {
     "random_schema": Random,
     "shipped_pair_schema": ShippedPair,
     "pair_schema": Pair,
+    "image_schema": OneImage,
     "points_schema": Points,
     "keyframes_schema": Keyframes,
     "shipped_keyframes_schema": ShippedKeyframes,
@@ -549,6 +571,8 @@ SCHEMAS = {
     "retime_perceptual_schema": EvenlyPerceived,
     "embedded_features_schema": EmbeddedFeatures,
     "clip_report_schema": ClipReport,
+    "curves_schema": Curves,
+    "fan_schema": ContactSheet,
     "mean_image_schema": MeanImage,
     "trainer_schema": Trainer,
     "progress_schema": Progress,

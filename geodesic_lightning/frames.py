@@ -25,7 +25,7 @@ from torch import Tensor
 
 from geodesic_lightning.errors import UserError
 
-__all__ = ["Frames", "pair", "points", "read_image", "resize", "shipped_pair"]
+__all__ = ["Frames", "image", "pair", "points", "read_image", "resize", "shipped_pair"]
 
 SHIPPED = Path(__file__).parent / "embedded" / "pairs"
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -115,6 +115,13 @@ def pair(
     if first.size == second.size and first.tobytes() == second.tobytes():
         raise _identical(*names)
     frames = Frames(None, (prompt_start or "", prompt_end or ""), names, pictures=pictures)
+    return frames if size is None else frames.at(size)
+
+
+def image(image: str | Path | Image.Image, prompt: str = "", size: int | None = None) -> Frames:
+    """One image with its prompt, to start from; UserError for whatever `read_image` refuses."""
+    name = "start" if isinstance(image, Image.Image) else Path(image).name
+    frames = Frames(None, (prompt or "",), (name,), pictures=(read_image(image),))
     return frames if size is None else frames.at(size)
 
 

@@ -13,12 +13,18 @@ from geodesic_lightning.app import CONF
 
 CHOICES = sorted((file.parent.name, file.stem) for file in CONF.glob("*/*.yaml"))
 NEEDED = {
-    "clip": ["data.path=film.mp4"],
+    "data=clip": ["data.path=film.mp4"],
     "clip_points": ["data.path=points.csv"],
-    "keyframes": ["data.images=[a.png,b.png,c.png]"],
+    "data=keyframes": ["data.images=[a.png,b.png,c.png]"],
     "keyframe_points": ["data.points=[[0,1],[1,1],[1,0]]"],
     "diffusers": ["model.pretrained=folder"],
     "pair": ["data.start=a.png", "data.end=b.png"],
+    "image": ["data.image=a.png"],
+    "velocity=toward": ["solver=ivp"],
+    "velocity=continue": ["solver=ivp", "velocity.path=outputs/run"],
+    "velocity=prompt": ["solver=ivp", "velocity.prompt=a cat"],
+    "velocity=clip": ["solver=ivp"],
+    "velocity=random": ["solver=ivp"],
     "points": ["data.start=[0.0,0.0]", "data.end=[1.0,0.0]"],
 }
 
@@ -40,7 +46,7 @@ def nodes(cfg: DictConfig) -> Iterator[DictConfig]:
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_choice_composes_and_fits_its_constructor(group, choice):
     cfg = composed(
-        f"{group}={choice}", *NEEDED.get(choice, [])
+        f"{group}={choice}", *NEEDED.get(f"{group}={choice}", NEEDED.get(choice, []))
     )
     config.check(cfg)
     for node in nodes(cfg):

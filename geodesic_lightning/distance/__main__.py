@@ -1,0 +1,181 @@
+"""`python -m geodesic_lightning.distance IMAGE … | FOLDER [group=choice …] [folder=…]`.
+
+Words with "=" that are no files are settings, those of `python -m geodesic_lightning`; of them
+model, score, scheduler, manifold, optimizer and solver.alpha, solver.segments are heeded.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from geodesic_lightning.errors import UserError
+
+USAGE = """Distances between images in the metric of a model's density.
+
+  python -m geodesic_lightning.distance a.png b.png [c.png ...]
+  python -m geodesic_lightning.distance folder/ [group=choice ...] [folder=where/to/write]
+
+prints the matrix and writes distance.json and distance.png (the matrix and its map)."""
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+MOST = 64  # images: 2016 pairs
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run, and tell the user's errors in one sentence."""
+    words = list(sys.argv[1:] if words is None else words)
+    if not words or {"-h", "--help"} & set(words):
+        print(USAGE)
+        return
+    try:
+        run(words)
+    except KeyboardInterrupt:
+        sys.exit("Interrupted.")
+    except Exception as error:
+        from geodesic_lightning.app import explain
+
+        told = explain(error)
+        if told is None or "debug=true" in words:
+            raise
+        sys.exit(f"Error: {told}")
+
+
+def run(words: Sequence[str]) -> dict[str, Any]:
+    """Measure and write; returns what distance.json says."""
+    began = time.perf_counter()
+    files = images_of([word for word in words if "=" not in word or Path(word).exists()])
+    cfg = composed([word for word in words if "=" in word and not Path(word).exists()])
+    folder = Path(cfg.folder)
+    if (folder / "distance.json").exists():
+        raise UserError(f"{folder} already holds distances: give another folder=.")
+
+    from hydra.utils import instantiate
+
+    from geodesic_lightning.artifacts import write_image, write_json
+    from geodesic_lightning.distance import between, embed
+    from geodesic_lightning.distance.picture import draw
+    from geodesic_lightning.frames import Frames, read_image
+
+    names = tuple(file.stem for file in files)
+    pictures = tuple(read_image(file) for file in files)
+    frames = Frames(None, ("",) * len(files), names, pictures=pictures)
+    model = instantiate(cfg.model)(scheduler=instantiate(cfg.scheduler))
+    model.to(device())
+    found = between(
+        model,
+        frames,
+        instantiate(cfg.score),
+        instantiate(cfg.manifold),
+        instantiate(cfg.optimizer),
+        cfg.solver.alpha,
+        cfg.solver.segments,
+    )
+    plane = embed(found.distances.matrix)
+    content = said(names, files, found, plane) | {
+        "model": model.name,
+        "seconds": time.perf_counter() - began,
+    }
+    write_json(folder / "distance.json", content)
+    shown = frames.at(model.image_size).images
+    write_image(draw(found.distances, plane, names, shown), folder / "distance.png")
+    show(names, found, folder)
+    return content
+
+
+def images_of(words: Sequence[str]) -> list[Path]:
+    """Files from files and folders, in their order; folders by name."""
+    files: list[Path] = []
+    for word in words:
+        path = Path(word).expanduser()
+        if path.is_dir():
+            inside = (f for f in path.iterdir() if f.suffix.lower() in PICTURES)
+            files += sorted(f for f in inside if not f.name.startswith("."))
+        else:
+            files.append(path)
+    if not 2 <= len(files) <= MOST:
+        raise UserError(
+            f"distance: got {len(files)} images, expected 2 to {MOST}: give files or a folder."
+        )
+    return files
+
+
+def composed(overrides: Sequence[str]) -> Any:
+    """The configuration of these settings, checked."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from geodesic_lightning.app import CONF, config
+
+    now = datetime.now()
+    default = f"folder=outputs/{now:%Y-%m-%d}/{now:%H-%M-%S}"
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=[default, *overrides])
+    config.check(cfg)
+    OmegaConf.resolve(cfg)
+    return cfg
+
+
+def device() -> Any:
+    """A GPU if there is one."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def said(names: Sequence[str], files: Sequence[Path], found: Any, plane: Any) -> dict[str, Any]:
+    """The content of distance.json."""
+    distances = found.distances
+    return {
+        "names": list(names),
+        "files": [str(file) for file in files],
+        "alpha": found.alpha,
+        "distance": distances.matrix.tolist(),
+        "log_density": distances.log_density.tolist(),
+        "curl": distances.curl,
+        "triangle": distances.triangle,
+        "embedding": plane.points.tolist(),
+        "embedding_explained": plane.explained,
+        "embedding_curved": plane.curved,
+        "score_evaluations": found.evaluations,
+        "pairs": [
+            {
+                "images": [names[i], names[j]],
+                "length": m.length,
+                "length_error": m.length_error,
+                "euclidean_length": m.euclidean_length,
+                "log_density_rise": float(m.log_density[-1]),
+                "log_density_error": m.log_density_error,
+                "converged": converged,
+            }
+            for (i, j), m, converged in zip(found.numbers, found.measured, found.converged)
+        ],
+    }
+
+
+def show(names: Sequence[str], found: Any, folder: Path) -> None:
+    """The matrix on the screen."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1))
+    for heading in ("", *names, "log density"):
+        table.add_column(heading, justify="right")
+    distances = found.distances
+    for name, row, density in zip(names, distances.matrix, distances.log_density):
+        table.add_row(name, *(f"{float(value):.4g}" for value in row), f"{float(density):+.1f}")
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(str(folder / "distance.png"), soft_wrap=True, markup=False)
+    if not all(found.converged):
+        console.print(
+            f"{found.converged.count(False)} of {len(found.converged)} paths did not converge."
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""A geodesic between every two of several points, all solved in one batch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+from geodesic_lightning.condition import Condition
+from geodesic_lightning.distance.gauge import Distances, distances
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.frames import Frames
+from geodesic_lightning.functional import Measurement
+from geodesic_lightning.legs import LegsProblem
+from geodesic_lightning.path import Manifold, Path
+from geodesic_lightning.solvers.base import recommended
+from geodesic_lightning.solvers.bvp import solve
+
+
+class Pairs(nn.Module):
+    """Paths between every two of n points; its parameters are the paths' nodes.
+
+    Args:
+        points: (n, *shape), n ≥ 2.
+        manifold: of all paths.
+    """
+
+    def __init__(self, points: Tensor, manifold: Manifold) -> None:
+        super().__init__()
+        self.manifold, self.shape = manifold, points.shape[1:]
+        self.numbers = list(combinations(range(len(points)), 2))
+        self.legs = nn.ModuleList(Path(points[i], points[j], manifold) for i, j in self.numbers)
+
+    def chart(self, flat: Tensor) -> Tensor:
+        """Flat points (m, d) in the latent's own shape (m, *shape)."""
+        return flat.reshape(-1, *self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What joining all pairs found.
+
+    Attributes:
+        distances: the matrix and its gauge.
+        numbers: the pairs (i, j), i < j.
+        measured: each pair's path, measured.
+        converged: whether each was solved.
+        alpha: α.
+        evaluations: scores of single latents.
+    """
+
+    distances: Distances
+    numbers: list[tuple[int, int]]
+    measured: list[Measurement]
+    converged: list[bool]
+    alpha: float
+    evaluations: int
+
+
+def between(
+    model,
+    frames: Frames,
+    score: Callable,
+    manifold: Callable[..., Manifold],
+    optimizer: Callable,
+    alpha: float | None = None,
+    segments: int = 16,
+) -> Found:
+    """Distances of all frames under one density: no prompt, the same everywhere.
+
+    Args:
+        model: the frozen model, on its device.
+        frames: n ≥ 2 images or points.
+        score: (model, condition) → Score.
+        manifold: (model, noisy latents) → Manifold.
+        optimizer: makes a boundary value optimizer from (parameters, problem=, segments=).
+        alpha: None takes what the model recommends for this score.
+        segments: of each path.
+    """
+    if len(frames) < 2:
+        raise UserError(f"distance: got {len(frames)} image, expected at least 2.")
+    frames = frames.at(model.image_size) if frames.pictures else frames
+    blank = model.embed([""])[0]
+    condition = Condition(blank, blank)
+    clean = model.encode(frames)
+    latents = model.invert(clean, condition(torch.zeros(len(clean)).to(blank))).clone()
+    pairs = Pairs(latents, manifold(model, latents))
+    estimate = score(model, condition)
+    problem = LegsProblem(pairs, estimate, recommended(estimate) if alpha is None else alpha)
+    made = solve(problem, optimizer, segments)
+    measured = [leg.measure() for leg in problem.legs]
+    lengths = torch.zeros(2, len(latents), len(latents), dtype=torch.float64)
+    for (i, j), found in zip(pairs.numbers, measured):
+        lengths[0, i, j] = found.length
+        lengths[1, i, j] = found.log_density[-1]
+    return Found(
+        distances(lengths[0], lengths[1], problem.alpha),
+        pairs.numbers,
+        measured,
+        [part.converged for part in made.parts],
+        problem.alpha,
+        problem.evaluations,
+    )
