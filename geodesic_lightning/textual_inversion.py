@@ -83,8 +83,10 @@ def _invert(
 
 
 def _fingerprint(model, latents: Tensor, settings: dict) -> str:
-    """Hash of latents, settings, and the first numbers of every frozen weight."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    """Hash of latents, settings, noise levels, and the first numbers of every frozen weight."""
+    levels = [model.alpha_cumprod(t) for t in (0, model.timesteps // 2, model.timesteps - 1)]
+    kind = {"prediction": getattr(model, "prediction", None), "levels": levels}
+    digest = hashlib.sha256(json.dumps(settings | kind, sort_keys=True).encode())
     for tensor in [latents, *(p.detach().flatten()[:64] for p in model.parameters())]:
         digest.update(tensor.float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:32]

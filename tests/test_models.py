@@ -20,6 +20,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.frames import points, shipped_pair
 from geodesic_lightning.scheduler import Scheduler
 from geodesic_lightning.score import NoisePrediction, Score, score_from_noise
+from geodesic_lightning.textual_inversion import textual_inversion
 
 SHAPES = {
     "sd15": (4, 8, 8),
@@ -372,6 +373,14 @@ def test_a_prompt_that_would_be_cut_is_refused(model):
 def test_points_are_refused(model):
     with pytest.raises(UserError, match="needs images"):
         model("sd2").encode(points([0.0], [1.0]))
+
+
+def test_a_twin_that_predicts_otherwise_has_a_cache_of_its_own(model, tmp_path):
+    """The same weights, prompts and latents: only what the network means differs."""
+    z = random(2, 4, 8, 8)
+    for name in ("sd2", "sd2_v", "sd2"):
+        textual_inversion(model(name), ["a", "cat"], z, steps=1, cache=str(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_no_prompt_is_nothing_at_all_for_sdxl(model):

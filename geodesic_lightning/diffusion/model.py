@@ -55,7 +55,7 @@ class DiffusionModel:
     Attributes:
         evaluations: latents the denoiser has seen. timestep: τ of timesteps T. sigma: σ_τ.
             latent_shape.
-        image_size: px. source: the weights that were loaded.
+        image_size: px. source: weights that were loaded. prediction: what the denoiser predicts.
 
     Raises:
         UserError: the weights are not to be had, or are not those of a Stable Diffusion.
@@ -96,6 +96,7 @@ class DiffusionModel:
         self._network = FAMILIES[type(pipeline).__name__](pipeline)
         self._vae = pipeline.vae
         self._levels = levels.of_scheduler(pipeline.scheduler)
+        self.prediction = self._levels.prediction
         parts = {
             n: getattr(pipeline, n)
             for n in ("vae", self._network.denoiser_name, *self._network.encoders)
