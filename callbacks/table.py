@@ -48,6 +48,8 @@ def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("solver", "model"):
         if key in summary:
             yield key, str(summary[key])
+    if summary.get("weights") not in (None, "shipped"):
+        yield "weights", str(summary["weights"])
     if "segments" in summary:
         yield "segments", f"{summary['segments']}"
     if "length" in summary:
