@@ -11,6 +11,7 @@ TOPICS = {
     "solvers": "solver × problem × score evaluations to 1 % and 0.1 %",
     "estimators": "how the score is looked at: timestep, noise, averaging",
     "scaling": "cost of a sweep at 16 to 256 segments",
+    "roundtrip": "to the noise level and back by every sampler",
 }
 
 
@@ -22,12 +23,35 @@ def main(arguments: list[str] | None = None) -> None:
         description=f"{__doc__}\n\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("topic", nargs="?", choices=TOPICS, default="solvers", help="default: solvers")
-    parser.add_argument("--only", choices=("all", "exact", "embedded"), default="all", help="solvers: which problems")
-    parser.add_argument("--pairs", type=int, help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10)")
-    parser.add_argument("--seeds", type=int, default=3, help="estimators: seeds each (default: %(default)s)")
-    parser.add_argument("--full", action="store_true", help="solvers: the paper's scheme at three learning rates on all pairs")
-    parser.add_argument("--output", type=Path, help="JSON file (default: outputs/benchmark/<topic>.json)")
+    parser.add_argument(
+        "topic", nargs="?", choices=TOPICS, default="solvers", help="default: solvers"
+    )
+    parser.add_argument(
+        "--only",
+        choices=("all", "exact", "embedded"),
+        default="all",
+        help="solvers: which problems",
+    )
+    parser.add_argument(
+        "--pairs", type=int, help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10)"
+    )
+    parser.add_argument(
+        "--fields",
+        choices=("both", "noise_prediction", "contrast"),
+        default="both",
+        help="solvers: of the embedded model",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="estimators: seeds each (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="solvers: the paper's scheme at three learning rates on all pairs",
+    )
+    parser.add_argument(
+        "--output", type=Path, help="JSON file (default: outputs/benchmark/<topic>.json)"
+    )
     options = parser.parse_args(arguments)
     options.output = options.output or Path("outputs/benchmark") / f"{options.topic}.json"
     try:
@@ -43,14 +67,15 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from geodesic_lightning.artifacts import write_json
-    from geodesic_lightning.benchmark import estimators, problems, scaling, solvers
+    from geodesic_lightning.benchmark import estimators, problems, roundtrip, scaling, solvers
 
     pairs = options.pairs or (10 if options.full else 2)
     if not 1 <= pairs <= len(problems.PAIRS):
         raise UserError(f"--pairs: got {pairs}, expected 1 to {len(problems.PAIRS)}.")
     if options.seeds < 1:
         raise UserError(f"--seeds: got {options.seeds}, expected at least 1.")
-    topic = {"solvers": solvers, "estimators": estimators, "scaling": scaling}[options.topic]
+    topics = {"solvers": solvers, "estimators": estimators, "scaling": scaling, "roundtrip": roundtrip}
+    topic = topics[options.topic]
     rows: list = []
     for row in _rows(options, pairs):
         rows.append(row)
@@ -62,20 +87,23 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _rows(options: argparse.Namespace, pairs: int) -> Iterable:
-    from geodesic_lightning.benchmark import estimators, problems, scaling, solvers
+    from geodesic_lightning.benchmark import estimators, problems, roundtrip, scaling, solvers
     from geodesic_lightning.diffusion import EMBEDDED_ALPHA, embedded
 
     if options.topic == "estimators":
         yield from estimators.study(embedded(), EMBEDDED_ALPHA, pairs, options.seeds)
     elif options.topic == "scaling":
         yield from scaling.study(next(problems.cats(embedded(), EMBEDDED_ALPHA)))
+    elif options.topic == "roundtrip":
+        yield from roundtrip.run(embedded())
     else:
         if options.only != "embedded":
             for case in problems.exact():
                 yield from solvers.compare(case, solvers.methods(solvers.PAPER_RATES))
         if options.only != "exact":
             rates = solvers.PAPER_RATES if options.full else ()
-            for case in problems.cats(embedded(), EMBEDDED_ALPHA, problems.PAIRS[:pairs]):
+            fields = tuple(problems.FIELDS) if options.fields == "both" else (options.fields,)
+            for case in problems.cats(embedded(), EMBEDDED_ALPHA, problems.PAIRS[:pairs], fields):
                 yield from solvers.compare(case, solvers.methods(rates))
 
 

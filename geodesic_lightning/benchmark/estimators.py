@@ -57,13 +57,28 @@ def study(model, alphas: dict[str, float], pairs: int = 2, seeds: int = 3) -> It
         ends = model.invert(model.encode(frames), condition(torch.tensor([0.0, 1.0]))).clone()
         manifold = Sphere(float(ends.flatten(1).norm(dim=-1).mean()))
         for field in (NoisePrediction(), Contrast()):
-            judge = Problem(Path(ends[0], ends[1], manifold), Score(model, condition, field), alphas[field.name])
+            judge = Problem(
+                Path(ends[0], ends[1], manifold), Score(model, condition, field), alphas[field.name]
+            )
             start = judge.measure(judge.path.baseline(16))
             for label, options in ESTIMATORS.items():
-                runs = [_run(model, judge, field, options, seed, start) for seed in range(seeds if options else 1)]
+                runs = [
+                    _run(model, judge, field, options, seed, start)
+                    for seed in range(seeds if options else 1)
+                ]
                 noise, noisy, evaluations, passes, lengths, gains = zip(*runs)
-                yield Row(name, field.name, label, fmean(noise), "noisy" if noisy[0] else "fast", fmean(evaluations),
-                          fmean(passes), fmean(lengths), pstdev(lengths), fmean(gains))
+                yield Row(
+                    name,
+                    field.name,
+                    label,
+                    fmean(noise),
+                    "noisy" if noisy[0] else "fast",
+                    fmean(evaluations),
+                    fmean(passes),
+                    fmean(lengths),
+                    pstdev(lengths),
+                    fmean(gains),
+                )
 
 
 def _run(model, judge: Problem, field: Field, options: dict, seed: int, start) -> tuple:
@@ -83,9 +98,29 @@ def _run(model, judge: Problem, field: Field, options: dict, seed: int, start) -
 
 def table(rows: list[Row]) -> str:
     """The rows as a Markdown table; lengths relative to the great circle's."""
-    head = ("pair", "field", "estimator", "noise / signal", "mode", "evaluations", "length / great circle", "± over seeds", "gain in mean log density")
+    head = (
+        "pair",
+        "field",
+        "estimator",
+        "noise / signal",
+        "mode",
+        "evaluations",
+        "length / great circle",
+        "± over seeds",
+        "gain in mean log density",
+    )
     body = [
-        (r.pair, r.field, r.estimator, f"{100 * r.noise:.0f} %", r.mode, f"{r.evaluations:.0f}", f"{r.length:.4f}", f"{r.spread:.4f}", f"{r.gain:+.1f}")
+        (
+            r.pair,
+            r.field,
+            r.estimator,
+            f"{100 * r.noise:.0f} %",
+            r.mode,
+            f"{r.evaluations:.0f}",
+            f"{r.length:.4f}",
+            f"{r.spread:.4f}",
+            f"{r.gain:+.1f}",
+        )
         for r in rows
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body))

@@ -50,29 +50,45 @@ def exact(names: list[str] | None = None) -> Iterator[Case]:
             path = Path(ends[0], ends[1], model.manifold)
             return Problem(path, Score(model, condition, NoisePrediction()), model.alpha)
 
-        yield Case(name, "score", fresh, partial(_exact_length, curve_length, model.density), model.reference.length)
+        yield Case(
+            name,
+            "score",
+            fresh,
+            partial(_exact_length, curve_length, model.density),
+            model.reference.length,
+        )
 
 
 def _exact_length(curve_length, density, points: Tensor) -> float:
     return curve_length(density, points.double())
 
 
-def cats(model, alphas: dict[str, float], pairs: tuple[str, ...] = PAIRS) -> Iterator[Case]:
-    """Pairs of drawn cats through the embedded model: its noise prediction and its prompt contrast, both deterministic."""
+FIELDS = {field.name: field for field in (NoisePrediction, Contrast)}
+
+
+def cats(
+    model,
+    alphas: dict[str, float],
+    pairs: tuple[str, ...] = PAIRS,
+    fields: tuple[str, ...] = tuple(FIELDS),
+) -> Iterator[Case]:
+    """Pairs of drawn cats through the embedded model, by deterministic fields: noise prediction, prompt contrast."""
     for pair in pairs:
         frames = shipped_pair(pair)
         condition = prompts(model, frames.prompts)
         ends = model.invert(model.encode(frames), condition(torch.tensor([0.0, 1.0]))).clone()
         manifold = Sphere(float(ends.flatten(1).norm(dim=-1).mean()))
-        for field in (NoisePrediction(), Contrast()):
+        for field in (FIELDS[name]() for name in fields):
             alpha = alphas[field.name]
 
-            def fresh(ends=ends, manifold=manifold, condition=condition, field=field, alpha=alpha) -> Problem:
-                return Problem(Path(ends[0], ends[1], manifold), Score(model, condition, field), alpha)
+            def fresh(
+                ends=ends, manifold=manifold, condition=condition, field=field, alpha=alpha
+            ) -> Problem:
+                return Problem(
+                    Path(ends[0], ends[1], manifold), Score(model, condition, field), alpha
+                )
 
             def length(points: Tensor, fresh=fresh) -> float:
                 return fresh().measure(points).length
 
             yield Case(pair, field.name, fresh, length, None)
-
-

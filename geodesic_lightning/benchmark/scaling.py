@@ -30,7 +30,13 @@ def study(case: Case, sweeps: int = 3) -> Iterator[Row]:
         problem = case.fresh()
         problem.path.place(problem.path.baseline(segments)[1:-1])
         clock = problem.score = Stopwatch(problem.score)
-        made = SemiImplicit([problem.path.nodes], problem=problem, segments=segments, tolerance=1e-12, coarse_iterations=0)
+        made = SemiImplicit(
+            [problem.path.nodes],
+            problem=problem,
+            segments=segments,
+            tolerance=1e-12,
+            coarse_iterations=0,
+        )
 
         def closure(problem=problem):
             return problem.evaluate().action.length
@@ -50,9 +56,23 @@ def study(case: Case, sweeps: int = 3) -> Iterator[Row]:
 
 def table(rows: list[Row]) -> str:
     """The rows as a Markdown table."""
-    head = ("segments", "evaluations a sweep", "network, ms", "ms a node", "all else, ms", "peak memory, MB")
+    head = (
+        "segments",
+        "evaluations a sweep",
+        "network, ms",
+        "ms a node",
+        "all else, ms",
+        "peak memory, MB",
+    )
     body = [
-        (f"{r.segments}", f"{r.evaluations}", f"{1e3 * r.network_seconds:.0f}", f"{1e3 * r.network_seconds / r.evaluations:.1f}", f"{1e3 * r.other_seconds:.1f}", f"{r.peak_megabytes:.0f}")
+        (
+            f"{r.segments}",
+            f"{r.evaluations}",
+            f"{1e3 * r.network_seconds:.0f}",
+            f"{1e3 * r.network_seconds / r.evaluations:.1f}",
+            f"{1e3 * r.other_seconds:.1f}",
+            f"{r.peak_megabytes:.0f}",
+        )
         for r in rows
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body))

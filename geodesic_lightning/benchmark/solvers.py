@@ -49,9 +49,13 @@ def methods(rates: Iterable[float]) -> dict[str, Callable[..., Optimizer]]:
     return found
 
 
-def compare(case: Case, solvers: dict[str, Callable[..., Optimizer]], looks: bool = True) -> list[Row]:
+def compare(case: Case, solvers: dict[str, Callable[..., Optimizer]]) -> list[Row]:
     """All solvers on one problem."""
-    traces = {name: trace(case.fresh(), make, SEGMENTS, case.length, looks) for name, make in solvers.items()}
+    looks = 40 if case.reference else 8  # a look at a network costs as much as a sweep
+    traces = {
+        name: trace(case.fresh(), make, SEGMENTS, case.length, looks)
+        for name, make in solvers.items()
+    }
     start = case.length(case.fresh().path.baseline(SEGMENTS))
     reference = case.reference or min(t.length for t in traces.values() if not t.failure)
     return [_row(case, name, t, reference, start) for name, t in traces.items()]
@@ -78,7 +82,18 @@ def _row(case: Case, name: str, run: Trace, reference: float, start: float) -> R
 
 def table(rows: list[Row]) -> str:
     """The rows as a Markdown table."""
-    head = ("problem", "field", "solver", "evaluations", "calls", "excess of length", "to 1 %", "to 0.1 %", "seconds", "outside the network")
+    head = (
+        "problem",
+        "field",
+        "solver",
+        "evaluations",
+        "calls",
+        "excess of length",
+        "to 1 %",
+        "to 0.1 %",
+        "seconds",
+        "outside the network",
+    )
     body = [
         (
             r.problem,

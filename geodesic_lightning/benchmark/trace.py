@@ -13,8 +13,6 @@ from geodesic_lightning import spline
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.problem import Problem
 
-MOST_LOOKS = 40  # lengths taken along a run; they cost evaluations of their own, which are not counted
-
 
 @dataclass(frozen=True)
 class Trace:
@@ -59,13 +57,14 @@ def trace(
     optimizer: Callable[..., Optimizer],
     segments: int,
     length: Callable[[Tensor], float],
-    look: bool = True,
+    looks: int = 40,
 ) -> Trace:
     """Run the optimizer on a fresh problem to its end.
 
     Args:
         length: the length of a path given by points (segments+1, d).
-        look: take lengths along the way, on the path resampled to `segments`.
+        looks: lengths taken along the way, on the path resampled to `segments`; they cost evaluations of their own,
+            which are not counted.
     """
     clock = Stopwatch(problem.score)
     problem.score = clock
@@ -83,11 +82,19 @@ def trace(
             made.step(closure)
             seen.append((problem.evaluations, problem.path.points()))
     except UserError as error:
-        return Trace(problem.evaluations, len(seen), [], time.perf_counter() - began, clock.seconds, False, str(error))
+        return Trace(
+            problem.evaluations,
+            len(seen),
+            [],
+            time.perf_counter() - began,
+            clock.seconds,
+            False,
+            str(error),
+        )
     seconds, network, spent = time.perf_counter() - began, clock.seconds, problem.evaluations
     if not torch.isfinite(seen[-1][1]).all():
         return Trace(spent, len(seen), [], seconds, network, False, "the path diverged")
-    kept = seen[:: max(1, len(seen) // MOST_LOOKS)] if look else []
+    kept = seen[:: max(1, len(seen) // looks)]
     kept = [*kept, seen[-1]] if not kept or kept[-1] is not seen[-1] else kept
     lengths = [(count, length(_even(points, segments, problem.manifold))) for count, points in kept]
     if not math.isfinite(lengths[-1][1]):
@@ -96,7 +103,9 @@ def trace(
 
 
 def _even(points: Tensor, segments: int, manifold) -> Tensor:
-    return points if len(points) == segments + 1 else manifold.projx(spline.resample(points, segments))
+    return (
+        points if len(points) == segments + 1 else manifold.projx(spline.resample(points, segments))
+    )
 
 
 class Stopwatch:
