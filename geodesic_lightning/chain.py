@@ -105,7 +105,7 @@ class Chain(nn.Module):
             leg.refine(segments)
 
     def at(self, w: Tensor) -> Tensor:
-        """Points (m, d) at places w (m,) on one spline through all nodes, of continuous curvature."""
+        """Points (m, d) at places w (m,) on one spline through all nodes."""
         points, ruler = self.points(), self._ruler()
         places = np.interp(_numpy(w), ruler.w, ruler.knots)
         knots = spline.chord_knots(points)
@@ -171,7 +171,8 @@ def _too_few(count: int, closed: bool) -> str:
     if not closed:
         return f"data: got {count} images, expected at least 2: a path joins two or more."
     return (
-        f"data.closed: got {count} images, expected at least 3 for a loop: a film of two comes back "
+        f"data.closed: got {count} images, expected at least 3 for a loop: a film of two comes "
+        "back "
         "with callbacks.video.ping_pong=true."
     )
 

@@ -69,7 +69,7 @@ class Clip:
         return len(self.numbers)
 
     def pictures(self) -> Iterator[Image.Image]:
-        """The frames taken, as RGB pictures of their own size; UserError where one cannot be read."""
+        """The frames taken, as RGB pictures of their own size; UserError for a bad one."""
         for number, picture in zip(
             self.numbers, islice(_read(self.path), self.start, self.stop, self.stride)
         ):
@@ -82,7 +82,7 @@ class Clip:
             yield picture
 
     def chunks(self, size: int, many: int) -> Iterator[Tensor]:
-        """Images (at most many, 3, size, size) in [0, 1], in order; UserError where the film ends too early."""
+        """Images (≤ many, 3, size, size) in [0, 1], in order; UserError for a film cut off."""
         pictures, found = self.pictures(), 0
         while chunk := list(islice(pictures, many)):
             found += len(chunk)

@@ -17,6 +17,7 @@ that time and memory grow as their number of points does.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -30,12 +31,19 @@ WINDOW, OVERLAP = 256, 24
 
 @dataclass(frozen=True)
 class Departure:
-    """bend, pull, residual, angle at the interior points, each (N−1,) float64; steps (N,), their distances."""
+    """What is found at the interior points, each (N−1,) float64, and between all points.
+
+    Attributes:
+        bend, pull, residual, angle: as above.
+        zigzag: radians between the steps that lead to and from a point.
+        steps: (N,) distances between neighbours.
+    """
 
     bend: Tensor
     pull: Tensor
     residual: Tensor
     angle: Tensor
+    zigzag: Tensor
     steps: Tensor
 
     @property
@@ -45,7 +53,7 @@ class Departure:
 
     @property
     def imbalance(self) -> float:
-        """∫|κ + αPs| ds over ∫(|κ| + |αPs|) ds: 0 on a geodesic, 1 where bend and pull share nothing."""
+        """∫|κ + αPs| ds over ∫(|κ| + |αPs|) ds: 0 on a geodesic, 1 where they share nothing."""
         whole = float(((self.bend + self.pull) * self.spans).sum())
         return float((self.residual * self.spans).sum()) / whole if whole > 0 else 0.0
 
@@ -63,7 +71,14 @@ def departure(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold) 
         parts.append([part[first - low : last - low] for part in _local(x, s, alpha, manifold)])
     bend, pull, residual, angle = (torch.cat(column)[1:-1].cpu() for column in zip(*parts))
     steps = manifold.dist(points[:-1].double(), points[1:].double()).cpu()
-    return Departure(bend, pull, residual, angle, steps)
+    return Departure(bend, pull, residual, angle, _zigzag(points.double(), manifold), steps)
+
+
+def _zigzag(points: Tensor, manifold: Manifold) -> Tensor:
+    """Angles (N−1,) between the steps that lead to and from each interior point."""
+    here = points[1:-1]
+    on, back = unit(manifold.logmap(here, points[2:])), unit(manifold.logmap(here, points[:-2]))
+    return (2 * torch.atan2((on + back).norm(dim=-1), (on - back).norm(dim=-1))).cpu()
 
 
 def _local(x: Tensor, s: Tensor, alpha: float, manifold: Manifold) -> tuple[Tensor, ...]:
@@ -88,7 +103,7 @@ def unit(v: Tensor) -> Tensor:
 def windows(
     count: int, window: int = WINDOW, overlap: int = OVERLAP
 ) -> Iterator[tuple[int, int, int, int]]:
-    """(low, first, last, high): points low … high − 1 are looked at for what is said of first … last − 1."""
+    """(low, first, last, high): points low … high − 1 tell of points first … last − 1."""
     for first in range(0, count, window):
         last = min(first + window, count)
         yield max(first - overlap, 0), first, last, min(last + overlap, count)
@@ -100,7 +115,7 @@ def measure(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold) ->
         return functional.measure(points, scores, alpha, manifold)
     offset, joined = 0.0, []
     edges = [*range(0, len(points) - WINDOW, WINDOW), len(points) - 1]
-    for low, high in zip(edges, edges[1:]):
+    for low, high in pairwise(edges):
         part = functional.measure(points[low : high + 1], scores[low : high + 1], alpha, manifold)
         joined.append((offset, part))
         offset += float(part.log_density[-1])

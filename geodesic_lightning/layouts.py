@@ -43,7 +43,7 @@ class Layout:
 
 
 def stops(model, frames: Frames, condition: Callable, manifold: Callable[..., Manifold]) -> Layout:
-    """All frames as fixed stops, at even places of the condition; the first again where the path is closed."""
+    """All frames as fixed stops at even places, the first again where the path is closed."""
     latents, embedded, given, _ = _inverted(model, _images(frames, "joins"), condition)
     space = manifold(model, latents)
     ring = torch.cat([latents, latents[:1]]) if frames.closed else latents
@@ -57,7 +57,7 @@ def stops(model, frames: Frames, condition: Callable, manifold: Callable[..., Ma
 
 
 def star(model, frames: Frames, condition: Callable, manifold: Callable[..., Manifold]) -> Layout:
-    """All frames around one point. Distances want one density: the mean of the prompts holds everywhere."""
+    """All frames around one point. Distances want one density: the prompts' mean, everywhere."""
     latents, embedded, given, _ = _inverted(model, _images(frames, "averages"), condition)
     if isinstance(embedded, Piecewise):
         ends = [leg.start for leg in embedded.legs] + [embedded.legs[-1].end]
@@ -74,7 +74,7 @@ def star(model, frames: Frames, condition: Callable, manifold: Callable[..., Man
 def film(
     model, frames: Frames | Clip, condition: Callable, manifold: Callable[..., Manifold]
 ) -> Layout:
-    """Every frame a node, in chunks, under one prompt; frames that repeat the former one are left out."""
+    """Every frame a node, under one prompt, but for those that repeat the former one."""
     clean = torch.cat([model.encode(part) for part in _parts(frames, model)])
     embedded = condition(model, (frames.prompts[0],) * 2, clean[[0, -1]])
     parts = [model.invert(c, embedded(torch.zeros(len(c)))) for c in clean.split(MANY)]

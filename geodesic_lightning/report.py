@@ -19,6 +19,8 @@ NEAR, ROUGHLY = (
     0.05,
     0.25,
 )  # relative excess of length: below, a clip is near a geodesic, or roughly one
+UNBALANCED = 40.0  # percent of bend and pull together
+ZIGZAG = 45.0  # degrees between steps above which frames tremble
 ALONG, ACROSS = (
     45.0,
     75.0,
@@ -27,7 +29,7 @@ FINE = 4  # points of a path for each of its nodes, when distances to it are mea
 
 
 def numbers(solver) -> dict[str, Any]:
-    """Everything that the report and summary.json say of a clip; `solver` is a validated ClipSolver."""
+    """All that report and summary.json say of a clip; `solver` is a ClipSolver, validated."""
     found, bent = solver.measurement, solver.departure
     lengths = {k: v.measurement.length if v else None for k, v in solver.rivals.items()}
     ratio = {k: found.length / v if v else None for k, v in lengths.items()}
@@ -51,8 +53,10 @@ def numbers(solver) -> dict[str, Any]:
         "angle_degrees": degrees.tolist(),
         "angle_median_degrees": float(degrees.median()),
         "imbalance": bent.imbalance,
+        "zigzag_degrees": float(torch.rad2deg(bent.zigzag).median()),
         "turning": bent.turning,
         "log_density": found.log_density.tolist(),
+        "least_probable": _least_probable(found.log_density, solver.numbers),
         "log_density_rivals": {
             k: v.measurement.log_density.tolist() if v else None for k, v in solver.rivals.items()
         },
@@ -68,6 +72,13 @@ def numbers(solver) -> dict[str, Any]:
 def verdict(excess: float) -> str:
     """near, roughly or not: by the relative excess of the clip's length over the geodesic's."""
     return "near" if excess < NEAR else "roughly" if excess < ROUGHLY else "not"
+
+
+def _least_probable(rise: Tensor, frames: list[int]) -> dict[str, Any]:
+    """The frame whose log density lies lowest under the line between the ends', in nats."""
+    line = torch.lerp(rise[0], rise[-1], torch.linspace(0, 1, len(rise)).to(rise))
+    below = line - rise
+    return {"frame": frames[int(below.argmax())], "below": float(below.max())}
 
 
 def _metric_steps(found) -> Tensor:
@@ -90,7 +101,7 @@ def distances_to(points: Tensor, path) -> Tensor:
 
 
 def _stretches(away: Tensor, frames: list[int]) -> list[list[int]]:
-    """Runs of frames, [first, last], that are farther from the geodesic than half of the farthest."""
+    """Runs of frames, [first, last], more than half as far from the geodesic as the farthest."""
     far = (away > 0.5 * away.max()).tolist()
     runs, first = [], None
     for i, here in enumerate([*far, False]):
@@ -111,8 +122,10 @@ def paragraph(said: dict[str, Any]) -> str:
         "roughly": "The clip roughly follows a geodesic",
         "not": "The clip is not near a geodesic",
     }[said["verdict"]]
-    longer = f"{abs(excess):.1f} % {'longer' if excess >= 0 else 'shorter'} than"
-    text = [f"{how}: it is {longer} the geodesic found between its first and last frame"]
+    size = f"{abs(excess):.1f} % {'longer' if excess >= 0 else 'shorter'} than"
+    if excess > 100:
+        size = f"{over['geodesic']:.1f} times as long as"
+    text = [f"{how}: it is {size} the geodesic found between its first and last frame"]
     others = [
         f"{over[way]:.2f} times the {name}"
         for way, name in (("slerp", "great circle"), ("lerp", "straight line"))
@@ -130,11 +143,17 @@ def paragraph(said: dict[str, Any]) -> str:
             f"from it; frames {runs} are more than half as far."
         )
     angle, share = said["angle_median_degrees"], 100 * said["imbalance"]
-    if angle < ALONG:
+    if angle < ALONG and share < UNBALANCED:
         text.append(
-            f"Its bends follow the density: the median angle between −γ'' and Ps is {angle:.0f}°, "
-            "and bend and pull "
-            f"leave {share:.0f} % of each other unbalanced."
+            "Its bends follow the density: the median angle between −γ'' and Ps is "
+            f"{angle:.0f}°, and bend and pull leave {share:.0f} % of each other unbalanced."
+        )
+    elif angle < ALONG:
+        text.append(
+            "At most frames it bends the way the density asks (the median angle between −γ'' and "
+            f"Ps is {angle:.0f}°), "
+            f"but not as much, or not everywhere: bend and pull leave {share:.0f} % of each other "
+            "unbalanced."
         )
     elif angle < ACROSS:
         text.append(
@@ -145,8 +164,15 @@ def paragraph(said: dict[str, Any]) -> str:
     else:
         text.append(
             "Its bends have little to do with the density, frame by frame: the median angle "
-            "between −γ'' and Ps is "
-            f"{angle:.0f}° (90° is chance), as it is wherever frames tremble."
+            "between "
+            f"−γ'' and Ps is {angle:.0f}° (90° is chance)."
+        )
+    if said["zigzag_degrees"] > ZIGZAG:
+        text.append(
+            f"Its frames tremble: each step leaves {said['zigzag_degrees']:.0f}° from the last, "
+            "more "
+            "than a path sampled as finely as its motion would, which lengthens it and hides its "
+            "bends."
         )
     low, high = min(said["pace"]), max(said["pace"])
     even = "even" if said["pace_spread"] < 0.15 else "uneven"
@@ -154,9 +180,12 @@ def paragraph(said: dict[str, Any]) -> str:
         f"Its pace is {even}: in the metric its steps are {low:.2f} to {high:.2f} times their mean."
     )
     rise = said["log_density"]
+    rise, least = said["log_density"], said["least_probable"]
     text.append(
-        f"The log density changes by {min(rise):+.1f} to {max(rise):+.1f} nats along it, relative "
-        "to its first frame."
+        f"The log density goes from {min(rise):+.1f} to {max(rise):+.1f} nats along it, relative "
+        "to its "
+        f"first frame; frame {least['frame']} lies lowest under the line between its ends, by "
+        f"{least['below']:.1f} nats."
     )
     return " ".join(text)
 
@@ -179,7 +208,7 @@ def write(solver, folder: str | Path) -> Path:
         _plot(folder / f"report_{name}.png", draw, said)
     text = [
         "# Is this clip a geodesic?\n",
-        paragraph(said) + "\n",
+        "\n" + paragraph(said) + "\n\n",
         table(said),
         f"\n{len(said['frames'])} frames; α = {solver.problem.alpha:g} with the field "
         f"{solver.problem.score.field.name}; lengths in the metric p^(−α)|dx|, relative to the "

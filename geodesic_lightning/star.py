@@ -68,7 +68,7 @@ class Star(nn.Module):
 
     @property
     def nodes(self) -> Tensor:
-        """All nodes of all legs and the centre, in the latent's own shape; the fixed points are left out."""
+        """All nodes of all legs and the centre, in the latent's own shape."""
         inner = [leg.points()[1:-1] for leg in self.legs]
         return self.chart(torch.cat([*inner, self.end.reshape(1, -1)]))
 

@@ -1,4 +1,4 @@
-"""Clips: read in chunks, refused in one sentence, and told apart where it is known what they are."""
+"""Clips: read in chunks, refused in one sentence, and told apart where the answer is known."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_bend_is_that_of_a_circle_and_points_inwards():
     torch.testing.assert_close(
         found.bend[3:-3], torch.full((33,), 1 / 3).double(), rtol=2e-3, atol=0
     )
-    # The circle bends towards its centre, and so does the pull of a density with α of the other sign.
+    # −γ'' points away from the centre, this density's pull towards it.
     assert torch.rad2deg(found.angle).min() > 179
 
 

@@ -1,4 +1,4 @@
-"""Keyframes: every leg the geodesic it would be alone, one tangent where legs meet, and what that costs."""
+"""Keyframes: every leg a geodesic, one tangent where legs meet, and what that costs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class TestLegs:
         torch.testing.assert_close(chain.at(chain.stops)[: len(stops)], stops)
 
     def test_one_tangent_at_every_keyframe(self, name):
-        """Corners of tens of degrees before, none after: measured on either side of the keyframe."""
+        """Corners of tens of degrees before, none after."""
         chain, _, made = solved(name)
         sharp = Chain(stops_of(name), chain.manifold, 16, CASES[name])
         sharp.place(made.sharp[1:-1])

@@ -1,4 +1,4 @@
-"""The mean of several points: barycentre, spherical mean, symmetry, and a minimum wherever it is."""
+"""The mean of several points: barycentre, spherical mean, symmetry, and always a minimum."""
 
 from __future__ import annotations
 

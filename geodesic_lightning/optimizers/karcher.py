@@ -120,7 +120,7 @@ class Karcher(Optimizer):
         return extrapolate(self.rate * pull, iterates, steps)
 
     def _logarithm(self, leg) -> tuple[Tensor, float]:
-        """S e at the centre, (d,), and S, with the density there as the unit; from scores at hand."""
+        """S e at the centre, (d,), and S, with the density there as the unit."""
         points, scores = leg.latest.points, leg.all_scores
         found = functional.measure(points, scores, leg.alpha, leg.manifold)
         length = found.length * float(torch.exp(leg.alpha * found.log_density[-1]))

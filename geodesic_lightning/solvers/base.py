@@ -1,4 +1,4 @@
-"""What every solver shares: it owns the path, and measures and shows it in the same way however it was made."""
+"""What every solver shares: it owns the path, and measures and shows it, however it was made."""
 
 import time
 
@@ -34,7 +34,7 @@ class Solver(L.LightningModule):
         seconds: of solving and of decoding, so far.
         context: what the run wants said in its summary beside the path: its seed, its model's name.
         report: the latest scalars, floats by name.
-        timing: which places the frames show, once the path has been measured; before, even distances.
+        timing: which places the frames show, once the path has been measured.
         measurement, start: the path as measured in validation, and as it was at first; None before.
     """
 
@@ -82,14 +82,19 @@ class Solver(L.LightningModule):
         return True
 
     def frames(self, count: int | None = None) -> Tensor:
-        """Images (count, 3, H, W) in [0, 1] of the path as it stands; the same path is decoded once.
+        """Images (count, 3, H, W) in [0, 1] of the path as it stands; each path is decoded once.
 
         A closed path shows its first keyframe once: its film is a loop.
         """
         count = count or self.frame_count
         timing = EvenInDistance() if self.measurement is None else self.timing
         points, shown = self.path.points(), self._shown
-        if shown is None or len(shown[2]) != count or shown[1].name != timing.name or not _same(shown[0], points):
+        if (
+            shown is None
+            or len(shown[2]) != count
+            or shown[1].name != timing.name
+            or not _same(shown[0], points)
+        ):
             began = time.perf_counter()
             self._shown = (points.clone(), timing, self._images(count))
             self.seconds["decode"] += time.perf_counter() - began
@@ -111,7 +116,9 @@ class Solver(L.LightningModule):
             "length": self.measurement.length,
             "energy": self.measurement.energy,
             "log_density": float(self.measurement.log_density.mean()),
-            "residual": float(self.measurement.turning.mean()) if len(self.measurement.turning) else 0.0,
+            "residual": float(self.measurement.turning.mean())
+            if len(self.measurement.turning)
+            else 0.0,
         }
         self.log_dict({f"final/{k}": v for k, v in found.items()}, batch_size=1)
 
@@ -145,19 +152,20 @@ class Solver(L.LightningModule):
         }
 
     def _against_reference(self) -> dict:
-        """Where the density is exact and its geodesic known: the path's exact length against that geodesic's."""
+        """Where the density is exact: the path's exact length against the known geodesic's."""
         judge = getattr(self.problem.score.model, "judge", None)
         return judge(self.path.points(), self.problem.alpha, self.path.manifold) if judge else {}
 
 
 def recommended(score: Score) -> float:
-    """The α that the model recommends for this score: α means something only together with its score."""
+    """The α that the model recommends for this score: α belongs to its score."""
     known = score.model.alpha
     if not isinstance(known, dict):
         return float(known)
     if score.field.name not in known:
         raise UserError(
-            f"solver.alpha: model={score.model.name} recommends none for the field {score.field.name}, expected a number: "
+            f"solver.alpha: model={score.model.name} recommends none for the field "
+            f"{score.field.name}, expected a number: "
             "give solver.alpha=0.01, say."
         )
     return float(known[score.field.name])

@@ -18,10 +18,10 @@ from geodesic_lightning.solvers.base import Solver
 
 
 class BoundaryValueSolver(Solver):
-    """Interpolation. A training step scores all interior nodes in one batch; the optimizer bends them.
+    """Interpolation. A step scores all interior nodes in one batch; the optimizer bends them.
 
-    The loss is the path's length; its gradient is set to −r, the residual of the discrete geodesic equation
-    (functional.residual), since only the score of the density is known.
+    The loss is the path's length; its gradient is set to −r, the residual of the discrete geodesic
+    equation (functional.residual), since only the score of the density is known.
 
     Args:
         path, score, decoder, alpha, frames: as for Solver.
@@ -45,7 +45,7 @@ class BoundaryValueSolver(Solver):
         super().__init__(path, score, decoder, alpha, segments, frames)
         self._make_optimizer = optimizer
         self.corners: Corners | None = None
-        # What does not fit together is said before anything is computed, not when Lightning first asks.
+        # What does not fit together is said before anything is computed.
         optimizer_for(self.problem, optimizer, segments)
 
     def configure_optimizers(self) -> Optimizer:
@@ -76,7 +76,12 @@ class BoundaryValueSolver(Solver):
             "score_evaluations": float(self.problem.evaluations),
             **self.optimizer.report,
         }
-        self.log_dict({f"solve/{k}": v for k, v in self.report.items()}, on_step=True, on_epoch=False, batch_size=1)
+        self.log_dict(
+            {f"solve/{k}": v for k, v in self.report.items()},
+            on_step=True,
+            on_epoch=False,
+            batch_size=1,
+        )
         if self.finished:
             self.trainer.should_stop = True
 
@@ -88,7 +93,9 @@ class BoundaryValueSolver(Solver):
 
     @property
     def finished(self) -> bool:
-        return self._trainer is not None and bool(self.trainer.optimizers) and self.optimizer.finished
+        return (
+            self._trainer is not None and bool(self.trainer.optimizers) and self.optimizer.finished
+        )
 
     @property
     def converged(self) -> bool:
@@ -118,7 +125,7 @@ class BoundaryValueSolver(Solver):
 def solve(
     problem: Problem | LegsProblem, optimizer: Callable[..., Optimizer], segments: int = 16
 ) -> Optimizer:
-    """The solver's loop without a Trainer, for studies and benchmarks: step until finished, return the optimizer."""
+    """The solver's loop without a Trainer: step until finished, return the optimizer."""
     made = optimizer_for(problem, optimizer, segments)
 
     def closure() -> Tensor:

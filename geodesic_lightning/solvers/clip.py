@@ -26,7 +26,7 @@ CHUNK = 256  # frames scored at a time
 
 @dataclass(frozen=True)
 class Rival:
-    """Another path between the clip's ends, measured as the clip is: points (N+1, d) on its own manifold."""
+    """Another path between the clip's ends, measured as the clip is."""
 
     path: Path
     measurement: Measurement
@@ -75,7 +75,7 @@ class ClipSolver(Solver):
         return self._converged
 
     def validation_step(self, batch, index: int) -> None:
-        """Score every frame, then solve for the geodesic between the ends, and measure everything."""
+        """Score every frame, solve for the geodesic between the ends, and measure all."""
         problem, points = self.problem, self.path.points()
         if len(points) < FEWEST:
             raise UserError(
@@ -105,7 +105,7 @@ class ClipSolver(Solver):
         )
 
     def _geodesic(self) -> Rival:
-        """The shorter of the geodesics reached from the manifold's own one and from the clip itself."""
+        """The shorter of the geodesics reached from the manifold's own and from the clip."""
         found = []
         for begin in ("baseline", "clip"):
             path = self._between(self.segments)

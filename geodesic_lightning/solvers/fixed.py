@@ -1,4 +1,4 @@
-"""Nothing to solve: the straight line or the great circle, measured and shown like any other path."""
+"""Nothing to solve: straight lines or great circles, measured and shown like any other path."""
 
 import torch
 from torch import Tensor
@@ -18,8 +18,8 @@ class FixedSolver(Solver):
     """The path as it is drawn at first.
 
     Args:
-        way: lerp, the straight line through flat space between the ends' own latents; slerp, the great circle between
-            the ends on a sphere, their norms changing evenly.
+        way: lerp, the straight line through flat space between the ends' own latents; slerp, the
+            great circle between the ends on a sphere, their norms changing evenly.
         path, score, decoder, alpha, segments, frames: as for Solver.
     """
 
@@ -52,7 +52,11 @@ def drawn(path: Path | Chain, way: str, norms: Tensor) -> Path | Chain:
     if isinstance(path.manifold, wanted):
         return path
     chain = isinstance(path, Chain)
-    stops = torch.stack([leg.start for leg in path.legs] + [path.end]) if chain else torch.stack([path.start, path.end])
+    stops = (
+        torch.stack([leg.start for leg in path.legs] + [path.end])
+        if chain
+        else torch.stack([path.start, path.end])
+    )
     sizes = stops.flatten(1).norm(dim=-1)
     space = Sphere(float(sizes.mean())) if way == "slerp" else Euclidean()
     if way == "lerp":

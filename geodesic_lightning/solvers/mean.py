@@ -1,4 +1,4 @@
-"""The mean of several images: the point whose squared distances to them, in the density's metric, add up to least."""
+"""The mean of several images: where squared distances to them, in the metric, sum to least."""
 
 import time
 from collections.abc import Callable
