@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "geodesic_lightning.benchmark.full_size"]
@@ -27,3 +28,20 @@ def test_one_iteration_with_one_interior_node(tmp_path):
     print(found)
     assert found["moved"] > 0
     assert found["peak_gb"] < 24
+
+
+@pytest.mark.slow
+def test_a_compiled_denoiser_predicts_the_same(tiny_sd2):
+    """Compiled for a CPU, which takes a compiler and a minute."""
+    from geodesic_lightning.diffusion import DiffusionModel
+
+    plain, compiled = (DiffusionModel(str(tiny_sd2), compile=c) for c in (False, True))
+    embedding = plain.embed(["a cat"] * 3)
+    for count in (1, 3):
+        x = torch.randn(count, 4, 8, 8, generator=torch.Generator().manual_seed(count))
+        torch.testing.assert_close(
+            compiled.noise_prediction(x, 581, embedding[:count]),
+            plain.noise_prediction(x, 581, embedding[:count]),
+            rtol=1e-4,
+            atol=1e-5,
+        )
