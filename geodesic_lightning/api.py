@@ -4,6 +4,8 @@
     solution = interpolate("a.png", "b.png", "a red cat", "a blue cat")
     print(solution.length, solution.evaluations)
     solution.save("morph")
+
+`extrapolate` shoots from one image instead, towards another, past a solved path, or anywhere.
 """
 
 import time
@@ -19,14 +21,18 @@ from torch import Tensor
 from geodesic_lightning import artifacts, assemble
 from geodesic_lightning.condition import prompts
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.frames import Frames, pair
+from geodesic_lightning.frames import Frames, image, pair
+from geodesic_lightning.launch import Random, Toward, Velocity
+from geodesic_lightning.optimizers.integrator import Integrator
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.path import Path
 from geodesic_lightning.scheduler import Scheduler
 from geodesic_lightning.score import Contrast, NoiseFree, NoisePrediction, Score, ScoreDistillation
+from geodesic_lightning.solvers.base import Solver
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver
+from geodesic_lightning.solvers.ivp import InitialValueSolver
 
-__all__ = ["Frames", "Path", "Solution", "interpolate"]
+__all__ = ["Frames", "Path", "Solution", "extrapolate", "interpolate"]
 
 FIELDS = {field.name: field for field in (NoisePrediction, Contrast, ScoreDistillation, NoiseFree)}
 
@@ -36,7 +42,7 @@ class Solution:
     """A solved path.
 
     Attributes:
-        frames: (m, 3, H, W) images in [0, 1]; the first and the last are the given ones.
+        frames: (m, 3, H, W) images in [0, 1]; given ones stand as they are, both ends or the start.
         nodes: (N+1, *latent_shape) latents of the path, the ends included.
         u: (N+1,) places of the nodes in [0, 1].
         log_density: (N+1,) nats, relative to u = 0.
@@ -61,11 +67,15 @@ class Solution:
         """
         folder = FilePath(folder)
         if (folder / "summary.json").exists():
-            raise UserError(f"{folder} already holds a run, expected a new folder: nothing is overwritten.")
+            raise UserError(
+                f"{folder} already holds a run, expected a new folder: nothing is overwritten."
+            )
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{folder} cannot be made ({error.strerror}): give another folder.") from error
+            raise UserError(
+                f"{folder} cannot be made ({error.strerror}): give another folder."
+            ) from error
         artifacts.write_video(self.frames, folder / "video.mp4", fps)
         artifacts.write_frames(self.frames, folder / "frames")
         artifacts.write_image(artifacts.strip(self.frames), folder / "strip.png")
@@ -113,9 +123,85 @@ def interpolate(
     Raises:
         UserError: one sentence on what is wrong with the input.
     """
+    given = pair(start, end, prompt_start, prompt_end)
+    optimizer = optimizer or partial(SemiImplicit, tolerance=tolerance)
+    solver = partial(
+        BoundaryValueSolver, optimizer=optimizer, alpha=alpha, segments=segments, frames=frames
+    )
+    return _solved(
+        given, solver, model, score, condition, manifold, noise_level, device, seed, velocity=None
+    )
+
+
+def extrapolate(
+    start: Any,
+    toward: Any = None,
+    prompt: str = "",
+    prompt_toward: str = "",
+    *,
+    velocity: Velocity | None = None,
+    length: float = 1.0,
+    gauge: str = "euclidean",
+    optimizer: Callable | None = None,
+    model: Any = "embedded",
+    score: str | Callable[..., Score] = "noise_prediction",
+    alpha: float | None = None,
+    segments: int = 16,
+    frames: int = 17,
+    noise_level: float = 0.6,
+    condition: Callable = prompts,
+    manifold: Callable = assemble.automatic,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+) -> Solution:
+    """The geodesic from an image along a velocity; only the first frame is a given image.
+
+    Args:
+        start: image file or PIL image; toward: a second one, or None for a random direction.
+        prompt, prompt_toward: what they show.
+        velocity: in place of that direction, one of launch.py: Onward("outputs/cat"), say, which
+            goes on past `toward`.
+        length: how far, in the velocity's unit: with `toward` the distance of the two images.
+        gauge: euclidean, or metric: then length is in the metric.
+        optimizer: maker of the integrator, in place of Integrator (RK4): Sweeps, say.
+        model, score, alpha, segments, frames, noise_level, condition, manifold, device, seed: as
+            for `interpolate`.
+
+    Raises:
+        UserError: one sentence on what is wrong with the input.
+    """
+    alone = toward is None
+    given = image(start, prompt) if alone else pair(start, toward, prompt, prompt_toward)
+    velocity = velocity or (Random(seed=seed) if alone else Toward())
+    solver = partial(
+        InitialValueSolver,
+        optimizer=optimizer or Integrator,
+        alpha=alpha,
+        length=length,
+        segments=segments,
+        frames=frames,
+        gauge=gauge,
+    )
+    return _solved(
+        given, solver, model, score, condition, manifold, noise_level, device, seed, velocity
+    )
+
+
+def _solved(
+    given: Frames,
+    solver: Callable[..., Solver],
+    model: Any,
+    score: str | Callable[..., Score],
+    condition: Callable,
+    manifold: Callable,
+    noise_level: float,
+    device: str | torch.device | None,
+    seed: int,
+    velocity: Velocity | None,
+) -> Solution:
+    """Load the model if it is a name, put the parts together, and run."""
     import lightning as L
 
-    given = pair(start, end, prompt_start, prompt_end)
     if isinstance(score, str):
         if score not in FIELDS:
             raise UserError(f"score: got {score!r}, expected one of {', '.join(FIELDS)}.")
@@ -127,25 +213,21 @@ def interpolate(
         model = make(scheduler=Scheduler(noise_level=noise_level))
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     clock = assemble.Clock()
-    solver = assemble.assemble(
+    built = assemble.assemble(
         model.to(device),
         given,
-        partial(
-            BoundaryValueSolver,
-            optimizer=optimizer or partial(SemiImplicit, tolerance=tolerance),
-            alpha=alpha,
-            segments=segments,
-            frames=frames,
-        ),
+        solver,
         score,
         condition,
         manifold=manifold,
         clock=clock,
+        velocity=velocity,
     )
-    return solution(solver, L, {"model": model.name, "seed": seed, "seconds": clock.seconds}, device)
+    context = {"model": model.name, "seed": seed, "seconds": clock.seconds}
+    return solution(built, L, context, device)
 
 
-def solution(solver: BoundaryValueSolver, lightning, context: dict[str, Any], device: torch.device) -> Solution:
+def solution(solver: Solver, lightning, context: dict[str, Any], device: torch.device) -> Solution:
     """Run the solver's verbs under a quiet Trainer and gather what came of it."""
     from geodesic_lightning.batches import Batches
 

@@ -404,3 +404,21 @@ def test_everything_that_is_written_of_a_path_is_written_of_a_fan(tmp_path):
     assert names == {
         *("path.safetensors", "videos", "video.mp4", "strip.png", "fan.png", "curves.png")
     }
+
+
+def test_from_python(tmp_path):
+    from PIL import Image
+
+    from geodesic_lightning import extrapolate
+
+    for name, grey in (("a.png", 10), ("b.png", 200)):
+        Image.new("L", (16, 16), grey).save(tmp_path / name)
+    images = tmp_path / "a.png", tmp_path / "b.png"  # an exact density has points of its own
+    found = extrapolate(*images, model=ExactModel("mixture"), length=0.2, segments=4, frames=3)
+    assert found.summary["solver"] == "ivp"
+    assert found.nodes.shape == (5, 2)
+    assert len(found.frames) == 3
+    again = extrapolate(
+        *images, model=ExactModel("mixture"), length=0.2, segments=4, frames=3, optimizer=Sweeps
+    )
+    torch.testing.assert_close(found.nodes, again.nodes, rtol=0, atol=2e-3)
