@@ -13,7 +13,7 @@ from geodesic_lightning.embedded import pipeline_folder
 __all__ = ["EMBEDDED_ALPHA", "DiffusionModel", "embedded"]
 
 # Density exponents of the shipped model by score; docs/study.md says how they were chosen.
-EMBEDDED_ALPHA = {"noise_prediction": 0.006, "contrast": 0.1}
+EMBEDDED_ALPHA = {"noise_prediction": 0.002, "contrast": 0.1}
 
 
 def embedded(
