@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
+from functools import cache
 from unittest.mock import patch
 
 SPARED = ("torchvision", "transformers", "scipy", "matplotlib")
@@ -43,6 +44,7 @@ def _believing_absent():
         yield
 
 
+@cache
 def set_up_wandb() -> None:
     """W&B for an offline run: silent, its service's logs in a folder that is gone at the end.
 
