@@ -36,7 +36,7 @@ def frames(path: Path) -> Iterator[Image.Image]:
     command = [*_decoding(path), "-f", "image2pipe", "-c:v", "ppm", "-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
-            while (frame := _pixmap(process.stdout)) is not None:
+            while process.stdout and (frame := _pixmap(process.stdout)) is not None:
                 yield frame
         finally:
             process.kill()

@@ -37,7 +37,7 @@ def numbers(solver) -> dict[str, Any]:
     away = distances_to(solver.path.points(), solver.rivals["geodesic"].path)
     geodesic = solver.rivals["geodesic"].measurement.euclidean_length
     degrees = torch.rad2deg(bent.angle)
-    excess = ratio["geodesic"] - 1
+    excess = found.length / solver.rivals["geodesic"].measurement.length - 1
     widest = int(away.argmax())
     return {
         "frames": solver.numbers,
