@@ -105,11 +105,6 @@ def _model_of(learner):
     return json.loads(learner.to_str())["model"]
 
 
-def load_autoencoder(folder):
-    """An autoencoder saved by `save_pretrained`, in fp32."""
-    return AutoencoderKL.from_pretrained(folder).eval()
-
-
 def load_tokenizer(folder):
     """A tokenizer saved by `save_pretrained`."""
     return CLIPTokenizer.from_pretrained(folder)

@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import safetensors.torch
 import torch
 
 from . import dataset, latents, networks, training
@@ -27,9 +28,12 @@ def save(folder, vae, tokens, module):
 
 
 def trained_autoencoder(work, steps):
-    """The averaged autoencoder, whitened, in the fp16 that is shipped; kept in work/vae."""
-    if (work / "vae").exists():
-        return networks.load_autoencoder(work / "vae")
+    """The averaged autoencoder, whitened, in the fp16 that is shipped, kept as a file."""
+    file = work / "vae.safetensors"
+    if file.exists():
+        vae = networks.autoencoder().eval()
+        vae.load_state_dict(safetensors.torch.load_file(file))
+        return vae
     _, pictures = dataset.held_out(HELD_OUT, dataset.SIZE)
     batches = list(torch.from_numpy(pictures).split(VAE_BATCH))
     module = training.fit(
@@ -41,7 +45,7 @@ def trained_autoencoder(work, steps):
         "bf16-mixed",
     )
     vae = latents.whitened(module.average.network, dataset.drawings(work / "world"))
-    vae.save_pretrained(work / "vae")
+    safetensors.torch.save_file(vae.state_dict(), file)
     return vae
 
 
