@@ -24,7 +24,7 @@ def draw(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 5.2), dpi=110, layout="constrained")
+    figure = Figure(figsize=(11, 5.2), dpi=110, layout="tight")
     canvas = FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.1))
     _matrix(figure, left, found.matrix.numpy(), names)
@@ -39,7 +39,7 @@ def _matrix(figure: Any, axes: Any, matrix: np.ndarray, names: Sequence[str]) ->
     figure.colorbar(shown, ax=axes, shrink=0.8)
     axes.set_title("distance", fontsize=10)
     places = range(len(names))
-    axes.set_xticks(places, names, rotation=60, ha="right", fontsize=7)
+    axes.set_xticks(places, names, rotation=40, ha="right", fontsize=7)
     axes.set_yticks(places, names, fontsize=7)
     if len(names) > SHOWN:
         return
