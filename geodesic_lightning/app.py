@@ -254,6 +254,8 @@ def main() -> None:
         from geodesic_lightning.distance.__main__ import main as distance
 
         return distance(sys.argv[2:])
+    # Idle threads of OpenMP wait asleep: where other programs want the cores too, waiting awake costs both dearly.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = any(re.fullmatch(r"\+*debug=(true|True|1|yes|on)", a) for a in sys.argv)
     try:
         task()
