@@ -6,6 +6,7 @@ p^(−α)|dx|, whole and integrated; bends are compared frame by frame, and feel
 frames far more.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -206,14 +207,15 @@ def write(solver, folder: str | Path) -> Path:
     said = numbers(solver)
     for name, draw in (("bends", _bends), ("angles", _angles), ("density", _density)):
         _plot(folder / f"report_{name}.png", draw, said)
+    known = math.isfinite(said["length_error"])
+    error = f", the clip's to ± {said['length_error']:.2g}" if known else ""
     text = [
         "# Is this clip a geodesic?\n",
         "\n" + paragraph(said) + "\n\n",
         table(said),
         f"\n{len(said['frames'])} frames; α = {solver.problem.alpha:g} with the field "
         f"{solver.problem.score.field.name}; lengths in the metric p^(−α)|dx|, relative to the "
-        "first frame, the clip's to "
-        f"± {said['length_error']:.2g}.\n",
+        f"first frame{error}.\n",
         "\n![bend and pull](report_bends.png)\n",
         "\n![angles](report_angles.png)\n",
         "\n![log density](report_density.png)\n",

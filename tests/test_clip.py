@@ -259,7 +259,12 @@ def known_clip(name: str, kind: str) -> torch.Tensor:
 
 @cache
 def analysed(name: str, kind: str):
-    model, points = ExactModel(name), known_clip(name, kind)
+    return analysis(name, known_clip(name, kind))
+
+
+def analysis(name: str, points: torch.Tensor):
+    """The solver after validation, and the numbers of its report."""
+    model = ExactModel(name)
     frames = Frames(None, ("",) * len(points), points=points)
     solver = assemble(
         model,
@@ -310,6 +315,16 @@ class TestTellsApart:
         assert said["lengths"]["geodesic"] == pytest.approx(reference(name).length, rel=0.01)
         assert said["lengths"]["lerp"] == pytest.approx(reference(name).length_start, rel=0.05)
         assert [k for k, _ in solver.named_parameters()] == ["path.nodes"]
+
+
+def test_thousands_of_frames_say_what_few_do():
+    points = resample(ExactModel("mixture").density, reference("mixture").nodes, 3001)
+    solver, said = analysis("mixture", points)
+    _, few = analysed("mixture", "even")
+    assert said["length"] == pytest.approx(few["length"], rel=1e-3)
+    assert said["imbalance"] < 0.01
+    assert len(said["residual"]) == 2999
+    assert len(solver.frames(3)) == 3
 
 
 def test_the_report_is_one_page_with_three_plots_and_the_numbers(tmp_path):
