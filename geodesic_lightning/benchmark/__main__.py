@@ -95,7 +95,7 @@ def _rows(options: argparse.Namespace, pairs: int) -> Iterable:
     elif options.topic == "scaling":
         yield from scaling.study(next(problems.cats(embedded(), EMBEDDED_ALPHA)))
     elif options.topic == "roundtrip":
-        yield from roundtrip.run(embedded())
+        yield from roundtrip.run(embedded(), problems.PAIRS[:pairs])
     else:
         if options.only != "embedded":
             for case in problems.exact():
