@@ -17,7 +17,7 @@ from geodesic_lightning.version import __version__
 if not (_Path(__file__).parent / "callbacks").is_dir():
     __path__.append(str(_Path(__file__).parent.parent))
 
-_API = ("Frames", "Path", "Solution", "extrapolate", "interpolate")
+_API = ("Frames", "Path", "Solution", "analyse", "extrapolate", "interpolate")
 
 __all__ = [*_API, "__version__"]
 

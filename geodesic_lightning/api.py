@@ -6,6 +6,7 @@
     solution.save("morph")
 
 `extrapolate` shoots from one image instead, towards another, past a solved path, or anywhere.
+`analyse` asks of a clip whether it is a geodesic.
 """
 
 import time
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning import artifacts, assemble
+from geodesic_lightning.clip import Clip, clip
 from geodesic_lightning.condition import prompts
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.frames import Frames, image, pair
@@ -30,9 +32,10 @@ from geodesic_lightning.scheduler import Scheduler
 from geodesic_lightning.score import Contrast, NoiseFree, NoisePrediction, Score, ScoreDistillation
 from geodesic_lightning.solvers.base import Solver
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver
+from geodesic_lightning.solvers.clip import ClipSolver
 from geodesic_lightning.solvers.ivp import InitialValueSolver
 
-__all__ = ["Frames", "Path", "Solution", "extrapolate", "interpolate"]
+__all__ = ["Frames", "Path", "Solution", "analyse", "extrapolate", "interpolate"]
 
 FIELDS = {field.name: field for field in (NoisePrediction, Contrast, ScoreDistillation, NoiseFree)}
 
@@ -187,8 +190,52 @@ def extrapolate(
     )
 
 
+def analyse(
+    film: str | FilePath,
+    prompt: str = "",
+    *,
+    stride: int = 1,
+    range: tuple[int, int] | None = None,
+    resize: str = "crop",
+    model: Any = "embedded",
+    score: str | Callable[..., Score] = "noise_prediction",
+    alpha: float | None = None,
+    segments: int = 16,
+    frames: int = 17,
+    noise_level: float = 0.6,
+    optimizer: Callable | None = None,
+    condition: Callable = prompts,
+    manifold: Callable = assemble.automatic,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+) -> Solution:
+    """Is a clip a geodesic? `summary["clip"]` says what report.md would; see docs/clips.md.
+
+    Args:
+        film: an mp4, gif or webp, or a folder of pictures; prompt: what all frames show.
+        stride, range, resize: every stride-th frame of [first, last + 1); crop or stretch.
+        segments: of the geodesic between the clip's ends; optimizer: of it.
+        model, score, alpha, frames, noise_level, condition, manifold, device, seed: as for
+            `interpolate`.
+
+    Raises:
+        UserError: one sentence on what is wrong with the input.
+    """
+    given = clip(film, prompt, stride, range, resize)
+    solver = partial(
+        ClipSolver,
+        optimizer=optimizer or SemiImplicit,
+        alpha=alpha,
+        segments=segments,
+        frames=frames,
+    )
+    return _solved(
+        given, solver, model, score, condition, manifold, noise_level, device, seed, velocity=None
+    )
+
+
 def _solved(
-    given: Frames,
+    given: Frames | Clip,
     solver: Callable[..., Solver],
     model: Any,
     score: str | Callable[..., Score],
@@ -242,7 +289,8 @@ def solution(solver: Solver, lightning, context: dict[str, Any], device: torch.d
         enable_model_summary=False,
     )
     solver.context = context
-    trainer.fit(solver, train_dataloaders=Batches())
+    if "fit" in solver.verbs:
+        trainer.fit(solver, train_dataloaders=Batches())
     trainer.validate(solver, dataloaders=[0], verbose=False)
     images, path = solver.frames(), solver.path
     summary = solver.summary()

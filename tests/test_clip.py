@@ -14,6 +14,7 @@ from known import FLAT, smooth_shots
 from PIL import Image
 
 from geodesic_lightning import departure, functional, report
+from geodesic_lightning.api import analyse
 from geodesic_lightning.assemble import assemble
 from geodesic_lightning.clip import clip, clip_points, shipped_clip
 from geodesic_lightning.condition import prompts
@@ -366,3 +367,20 @@ def test_clips_without_a_way_are_refused(points, message):
             partial(Score, field=NoisePrediction()),
             prompts,
         )
+
+
+def test_from_python(tmp_path):
+    """The same analysis in one call, on a tiny film and a model that sees two of its numbers."""
+
+    class Plane(ExactModel):
+        image_size = 24
+
+        def encode(self, frames):
+            return frames.at(24).images.flatten(2).mean(-1)[:, :2].double() * 4
+
+    found = analyse(
+        film(tmp_path / "film.gif", 9), model=Plane("gaussian"), device="cpu", frames=3, segments=4
+    )
+    assert found.summary["clip"]["verdict"] in ("near", "roughly", "not")
+    assert len(found.nodes) == 9
+    assert len(found.frames) == 3
