@@ -202,10 +202,8 @@ def test_score_and_flow_of_a_gaussian(model, prediction, sampler):
     """Data N(m, c²): the best network of each kind is known, and so are score and flow of p_t."""
     mean, width = 0.3, 0.6
     made = DiffusionModel(model("sd2").source, Scheduler(sampler, steps=200))
-    if prediction == "flow":
-        table = PREDICTORS[prediction](shift=3.0)
-    else:
-        table = tiny.scheduler(prediction)
+    flow = prediction == "flow"
+    table = PREDICTORS[prediction](shift=3.0) if flow else tiny.scheduler(prediction)
     made._levels = levels.of_scheduler(table)
     made.use(Scheduler(sampler, steps=200))
 
