@@ -31,8 +31,8 @@ def main(arguments=None):
         "--pipeline", type=Path, default=pipeline_folder(), help="the diffusers folder"
     )
     parser.add_argument("--drawings", type=int, default=48000, help="how many cats to train on")
-    parser.add_argument("--vae-steps", type=int, default=9000, help="steps of 8 drawings")
-    parser.add_argument("--unet-steps", type=int, default=6000, help="steps of 32 latents")
+    parser.add_argument("--vae-steps", type=int, default=5000, help="steps of 8 drawings")
+    parser.add_argument("--unet-steps", type=int, default=3800, help="steps of 32 latents")
     parser.add_argument("--output", type=Path, default=Path("sheet.png"), help="where `sheet` goes")
     chosen = parser.parse_args(arguments)
     if chosen.what == "pairs":
@@ -56,7 +56,9 @@ def main(arguments=None):
         else:
             from PIL import Image
 
-            Image.fromarray(evaluation.sheet(pipeline)).save(chosen.output, optimize=True)
+            Image.fromarray(evaluation.sheet(pipeline)).quantize(256).save(
+                chosen.output, optimize=True
+            )
             print(chosen.output)
 
 

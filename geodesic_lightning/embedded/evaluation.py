@@ -85,7 +85,7 @@ def measure(pipeline, n=64, batch=16):
     return {name: float(np.mean([float(row[name]) for row in rows])) for name in rows[0]}
 
 
-def sheet(pipeline, prompts=PROMPTS, columns=8, guidance=2.5, seed=0):
+def sheet(pipeline, prompts=PROMPTS, columns=6, guidance=2.5, seed=0):
     """A grid of samples, one prompt a row: uint8 (rows · side, columns · side, 3)."""
     rows = []
     for row, prompt in enumerate(prompts):
