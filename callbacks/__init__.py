@@ -19,6 +19,7 @@ from .decode import DecodeEvery
 from .final import Final
 from .frames import FrameImages
 from .mean_image import MeanImage
+from .picture import Picture
 from .progress import Progress
 from .save_path import SavePath
 from .strip import Strip
@@ -33,6 +34,7 @@ __all__ = [
     "Final",
     "FrameImages",
     "MeanImage",
+    "Picture",
     "Progress",
     "SavePath",
     "Strip",

@@ -27,7 +27,7 @@ CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
 # What runs leave in their folders, beside Hydra's own .hydra and log.
 LEFT = (
     *("checkpoints", "frames", "hparams.yaml", "metrics.csv", "multirun.yaml"),
-    *("curves.png", "fan.png", "mean.png", "path.safetensors", "report.md", "strip.png"),
+    *("curves.png", "fan.png", "mean.png", "path.safetensors", "picture.png", "report.md", "strip.png"),
     *("summary.json", "video.mp4", "videos", "wandb"),
 )
 config.register()

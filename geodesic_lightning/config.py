@@ -454,6 +454,12 @@ class Curves:
 
 
 @dataclass
+class Picture:
+    _target_: str = "geodesic_lightning.callbacks.Picture"
+    folder: str = "${folder}"
+
+
+@dataclass
 class ContactSheet:
     _target_: str = "geodesic_lightning.callbacks.ContactSheet"
     folder: str = "${folder}"
@@ -572,6 +578,7 @@ SCHEMAS = {
     "embedded_features_schema": EmbeddedFeatures,
     "clip_report_schema": ClipReport,
     "curves_schema": Curves,
+    "picture_schema": Picture,
     "fan_schema": ContactSheet,
     "mean_image_schema": MeanImage,
     "trainer_schema": Trainer,

@@ -350,3 +350,12 @@ def test_an_offline_wandb_run_holds_the_films(tmp_path, monkeypatch):
     text = json.dumps(json.loads(found.stdout))
     for key in ("video/path", "video/final", "image/strip", "path/length", "final/length"):
         assert key in text
+
+
+def test_picture_of_an_exact_density(geodesic):
+    """A known density is drawn under its path; `geodesic` runs the command line in process."""
+    outcome = geodesic("model=exact", "model.density=ring", "callbacks=log", "logger=none")
+    assert outcome.code == 0, outcome.err
+    pixels = np.asarray(Image.open(outcome.folder / "picture.png").convert("RGB"))
+    assert pixels.shape == (512, 512, 3)
+    assert pixels.std() > 20  # a picture, not a blank
