@@ -2,7 +2,7 @@
 
     toward     the logarithm at the first image of the last one: from one towards another
     continue   the velocity at the end of a solved path: past its second image
-    prompt     the difference of one image's latents, inverted under two prompts
+    prompt     the way an image's latent goes when its prompt becomes another
     clip       the velocity over a clip's last frames: what comes next
     random     tangents of random direction
 
@@ -60,8 +60,7 @@ class Launch:
         directions: (n, d) unit tangents at the start: one, or a fan.
         unit: the distance that a length of 1 means, in latent units.
         frame: which of the frames stands at the start.
-        condition: prompts, where they are other than the frames'; its u = 0 is at `prompt`.
-        prompt: the place of the start's prompt on the condition.
+        prompt: the place of the start's prompt on the frames' condition.
         prompt_rate: how far the prompt goes along the condition in one unit of length.
     """
 
@@ -69,7 +68,6 @@ class Launch:
     directions: Tensor
     unit: float
     frame: int = 0
-    condition: Condition | None = None
     prompt: float = 0.0
     prompt_rate: float = 0.0
 
@@ -176,9 +174,14 @@ class Onward:
 
 
 class PromptChange:
-    """From the first frame, the way its inverted latent moves when the prompt becomes another.
+    """From the first frame, the way its latent goes when the prompt becomes another.
 
-    A length of 1 is the distance of the two inversions; the prompt goes over it to the new one.
+    x_τ decoded under the new prompt c' is another picture; inverted again under its own prompt c,
+
+        x' = invert(denoise(x_τ, c'), c),
+
+    that picture is a latent which c alone explains. The direction is from x_τ to x', a length of 1
+    their distance, and the prompt stays c: what changes on the way changes by the latent.
 
     Args:
         prompt: the new prompt.
@@ -191,21 +194,19 @@ class PromptChange:
         self.prompt, self.fan = prompt, Fan(count, spread, seed)
 
     def __call__(self, view: View) -> Launch:
-        old = view.condition(torch.zeros(1).to(view.clean))
-        new = view.model.embed([self.prompt]).to(old)
-        moved = [view.model.invert(view.clean[:1], embedding).clone() for embedding in (old, new)]
-        start, end = view.manifold.projx(torch.cat(moved).flatten(1).to(view.latents))
-        way = view.manifold.logmap(start, end)
+        own = view.condition(torch.zeros(1).to(view.clean))
+        other = view.model.embed([self.prompt]).to(own)
+        edited = view.model.denoise(view.latents[:1], other)
+        there = view.model.invert(edited, own).clone().to(view.latents)
+        start = view.point(0)
+        way = view.manifold.logmap(start, view.manifold.projx(there.flatten()))
         if way.norm() <= 1e-6 * start.norm():
             raise UserError(
-                "velocity=prompt: the image has the same latent under both prompts: give another "
+                "velocity=prompt: the new prompt does not change the image: give another "
                 "velocity.prompt (an exact density has no prompts)."
             )
         ways = self.fan(start, way, view.manifold)
-        condition = Condition(old[0], new[0])
-        return Launch(
-            view.chart(start), ways, float(way.norm()), condition=condition, prompt_rate=1.0
-        )
+        return Launch(view.chart(start), ways, float(way.norm()))
 
 
 class ClipEnd:

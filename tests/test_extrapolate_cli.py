@@ -95,7 +95,8 @@ def test_distance_of_two(pictures, capsys):
     assert said["distance"][0][1] == said["distance"][1][0] > 0
     assert said["pairs"][0]["converged"] is True
     assert (pictures / "out" / "distance.png").exists()
-    assert "log density" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("1 a", "2 b", "log p", "distance.png"))
     with pytest.raises(SystemExit, match="already holds"):
         distance([".", *EXACT, "folder=out"])
 

@@ -163,11 +163,14 @@ def show(names: Sequence[str], found: Any, folder: Path) -> None:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1))
-    for heading in ("", *names, "log density"):
-        table.add_column(heading, justify="right")
+    table.add_column("", max_width=24, no_wrap=True)
+    for heading in ("log p", *range(1, len(names) + 1)):
+        table.add_column(str(heading), justify="right", no_wrap=True)
     distances = found.distances
-    for name, row, density in zip(names, distances.matrix, distances.log_density):
-        table.add_row(name, *(f"{float(value):.4g}" for value in row), f"{float(density):+.1f}")
+    rows = zip(names, distances.log_density.tolist(), distances.matrix.tolist())
+    for number, (name, density, row) in enumerate(rows, 1):
+        cells = (f"{value:.4g}" if value else "·" for value in row)
+        table.add_row(f"{number} {name}", f"{density:+.1f}", *cells)
     console = Console(highlight=False)
     console.print(table)
     console.print(str(folder / "distance.png"), soft_wrap=True, markup=False)

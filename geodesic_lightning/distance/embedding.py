@@ -39,5 +39,5 @@ def embed(matrix: Tensor) -> Embedding:
     return Embedding(
         points,
         float(values[:2].clamp_min(0).sum() / total),
-        float(-values.clamp_max(0).sum() / total),
+        float(values.clamp_max(0).abs().sum() / total),
     )

@@ -31,7 +31,7 @@ class InitialValueSolver(Solver):
     Args:
         launch: start, directions and unit of length.
         manifold: of the path.
-        condition: prompts along the frames, where the launch has none of its own.
+        condition: prompts along the frames.
         score: makes the score from a condition.
         decoder: makes the decoder from a condition.
         optimizer: makes the integrator from (parameters, problem=, segments=).
@@ -67,7 +67,7 @@ class InitialValueSolver(Solver):
             raise UserError(f"solver.length: got {length}, expected a number other than 0.")
         if segments < 2:
             raise UserError(f"solver.segments: got {segments}, expected at least 2.")
-        along = Along(launch.condition or condition, launch.prompt, launch.prompt_rate * length)
+        along = Along(condition, launch.prompt, launch.prompt_rate * length)
         velocities = length * launch.unit * launch.directions
         start = launch.start.flatten().expand_as(velocities)
         at_first = straight(start, velocities, segments, manifold)[0]
