@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ class View:
         condition: prompts, from the first frame's at u = 0 to the last one's at 1.
     """
 
-    model: object
+    model: Any
     clean: Tensor
     latents: Tensor
     manifold: Manifold

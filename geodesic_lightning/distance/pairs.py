@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.frames import Frames
 from geodesic_lightning.functional import Measurement
 from geodesic_lightning.legs import LegsProblem
+from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+from geodesic_lightning.optimizers.together import Together
 from geodesic_lightning.path import Manifold, Path
 from geodesic_lightning.solvers.base import recommended
 from geodesic_lightning.solvers.bvp import solve
@@ -98,7 +101,7 @@ def between(
         distances(lengths[0], lengths[1], problem.alpha),
         pairs.numbers,
         measured,
-        [part.converged for part in made.parts],
+        [cast(SemiImplicit, part).converged for part in cast(Together, made).parts],
         problem.alpha,
         problem.evaluations,
     )

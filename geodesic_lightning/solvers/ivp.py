@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -54,8 +55,8 @@ class InitialValueSolver(Solver):
         launch: Launch,
         manifold: Manifold,
         condition: Condition,
-        score: Callable[[Condition], Score],
-        decoder: Callable[[Condition], Decoder],
+        score: Callable[[Along], Score],
+        decoder: Callable[[Along], Decoder],
         optimizer: Callable[..., Optimizer],
         alpha: float | None = None,
         length: float = 1.0,
@@ -77,7 +78,7 @@ class InitialValueSolver(Solver):
         self.others = nn.ModuleList(paths[1:])
         self.moving = {name for name, _ in self.named_buffers() if name.endswith(".end")}
         self.launch, self.length, self.gauge = launch, length, gauge
-        self.shot = Shot(self.problem, paths[1:], velocities, gauge)
+        self.shot = Shot(cast(Problem, self.problem), paths[1:], velocities, gauge)
         self.shot.draw(at_first)
         self.fan: list[Measurement] = []
         self._make_optimizer = optimizer
@@ -114,7 +115,8 @@ class InitialValueSolver(Solver):
                 path.refine(self.segments)
 
     def training_step(self, batch, index: int) -> Tensor:
-        return self.shot.reached + 0.0 * sum(path.nodes.sum() for path in self.shot.paths)
+        still = torch.stack([0.0 * path.nodes.sum() for path in self.shot.paths])
+        return self.shot.reached + still.sum()
 
     def on_train_batch_end(self, outputs, batch, index: int) -> None:
         self.report = {
@@ -132,7 +134,7 @@ class InitialValueSolver(Solver):
     def optimizer(self) -> Integrator | Sweeps:
         """The integrator itself, without Lightning's wrapping."""
         found = self.optimizers(use_pl_optimizer=False)
-        return found[0] if isinstance(found, list) else found
+        return cast(Integrator | Sweeps, found[0] if isinstance(found, list) else found)
 
     @property
     def finished(self) -> bool:
@@ -147,8 +149,8 @@ class InitialValueSolver(Solver):
     def validation_step(self, batch, index: int) -> None:
         super().validation_step(batch, index)
         score, alpha = self.problem.score, self.problem.alpha
-        rest = [Problem(path, score, alpha).measure() for path in self.others]
-        self.fan = [self.measurement, *rest]
+        rest = [Problem(path, score, alpha).measure() for path in self.shot.paths[1:]]
+        self.fan = [cast(Measurement, self.measurement), *rest]
 
     def fan_frames(self, count: int) -> Tensor:
         """Images (n, count, 3, H, W) in [0, 1] of all paths of the fan, at even u."""
