@@ -41,7 +41,7 @@ class Chain(nn.Module):
         manifold: Manifold,
         segments: int = 2,
         closed: bool = False,
-        rounding: float = 0.5,
+        rounding: float = 0.3,
     ) -> None:
         super().__init__()
         if len(stops) < (3 if closed else 2):

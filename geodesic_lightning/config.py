@@ -317,7 +317,7 @@ class Keyframes:
     images: list[str] = MISSING
     prompts: list[str] = field(default_factory=list)
     closed: bool = False
-    rounding: float = 0.5
+    rounding: float = 0.3
 
 
 @dataclass
@@ -325,7 +325,7 @@ class ShippedKeyframes:
     _target_: str = "geodesic_lightning.keyframes.shipped_keyframes"
     names: list[str] = MISSING
     closed: bool = False
-    rounding: float = 0.5
+    rounding: float = 0.3
 
 
 @dataclass
@@ -333,7 +333,7 @@ class KeyframePoints:
     _target_: str = "geodesic_lightning.keyframes.keyframe_points"
     points: list[Any] = MISSING
     closed: bool = False
-    rounding: float = 0.5
+    rounding: float = 0.3
 
 
 @dataclass

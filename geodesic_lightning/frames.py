@@ -52,7 +52,7 @@ class Frames:
     points: Tensor | None = None
     pictures: tuple[Image.Image, ...] = ()
     closed: bool = False
-    rounding: float = 0.5
+    rounding: float = 0.3
 
     def __post_init__(self) -> None:
         """Raise UserError where images, prompts, names, points and pictures differ in number."""

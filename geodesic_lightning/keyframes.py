@@ -19,7 +19,7 @@ def keyframes(
     images: Sequence[str | Path],
     prompts: Sequence[str] = (),
     closed: bool = False,
-    rounding: float = 0.5,
+    rounding: float = 0.3,
 ) -> Frames:
     """Images with their prompts.
 
@@ -53,7 +53,7 @@ def keyframes(
     )
 
 
-def shipped_keyframes(names: Sequence[str], closed: bool = False, rounding: float = 0.5) -> Frames:
+def shipped_keyframes(names: Sequence[str], closed: bool = False, rounding: float = 0.3) -> Frames:
     """Images of the shipped pairs by name, pair_cat_start say, with their prompts."""
     shipped = json.loads((SHIPPED / "pairs.json").read_text(encoding="utf-8"))
     known = [f"{pair}_{end}" for pair in shipped for end in ("start", "end")]
@@ -65,7 +65,7 @@ def shipped_keyframes(names: Sequence[str], closed: bool = False, rounding: floa
 
 
 def keyframe_points(
-    points: Sequence[Iterable[float]], closed: bool = False, rounding: float = 0.5
+    points: Sequence[Iterable[float]], closed: bool = False, rounding: float = 0.3
 ) -> Frames:
     """Points of an exact density, each d numbers."""
     try:

@@ -20,6 +20,7 @@ NEAR, ROUGHLY = (
     0.05,
     0.25,
 )  # relative excess of length: below, a clip is near a geodesic, or roughly one
+EVEN = 0.25  # spread of the steps relative to their mean
 UNBALANCED = 40.0  # percent of bend and pull together
 ZIGZAG = 45.0  # degrees between steps above which frames tremble
 ALONG, ACROSS = (
@@ -176,7 +177,7 @@ def paragraph(said: dict[str, Any]) -> str:
             "bends."
         )
     low, high = min(said["pace"]), max(said["pace"])
-    even = "even" if said["pace_spread"] < 0.15 else "uneven"
+    even = "even" if said["pace_spread"] < EVEN else "uneven"
     text.append(
         f"Its pace is {even}: in the metric its steps are {low:.2f} to {high:.2f} times their mean."
     )

@@ -9,6 +9,7 @@ geodesic_lightning.embedded.clips`.
 """
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from .cats import Cat
 from .pairs import NEUTRAL, change
 
 FRAMES, PIXELS, FPS = 25, 128, 12
+NAMES = ("clip_even", "clip_uneven", "clip_detour")
 FOLDER = Path(__file__).with_name("clips")
 START = change(NEUTRAL, "calm", ear_height=0.64, ear_roundness=0.2, tilt=-3.0)
 END = change(
@@ -55,20 +57,23 @@ def draw_clip(name: str) -> np.ndarray:
     return np.stack([draw(place(name, i / (FRAMES - 1)), PIXELS) for i in range(FRAMES)])
 
 
-def main() -> None:
-    """Draw the clips and their caption into embedded/clips."""
+def main(sheet: str | None = None) -> None:
+    """Draw the clips and their captions into embedded/clips; with a name, a sheet of them too."""
     import torch
 
-    from geodesic_lightning.artifacts import write_video
+    from geodesic_lightning.artifacts import strip, write_image, write_video
 
     FOLDER.mkdir(exist_ok=True)
-    names = ("clip_even", "clip_uneven", "clip_detour")
-    for name in names:
+    rows = []
+    for name in NAMES:
         frames = torch.from_numpy(draw_clip(name)).permute(0, 3, 1, 2) / 255
         write_video(frames, FOLDER / f"{name}.mp4", FPS, min_side=PIXELS)
-    text = "".join(f"{name}: {caption(START)}\n" for name in names)
+        rows.append(strip(frames[::3]))
+    text = "".join(f"{name}: {caption(START)}\n" for name in NAMES)
     (FOLDER / "captions.txt").write_text(text, encoding="utf-8")
+    if sheet:
+        write_image(torch.cat(rows, 1), sheet)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:2])
