@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
     from geodesic_lightning.artifacts import write_json
     from geodesic_lightning.benchmark import estimators, problems, roundtrip, scaling, solvers
 
-    pairs = options.pairs or (10 if options.full else 2)
+    pairs = options.pairs if options.pairs is not None else 10 if options.full else 2
     if not 1 <= pairs <= len(problems.PAIRS):
         raise UserError(f"--pairs: got {pairs}, expected 1 to {len(problems.PAIRS)}.")
     if options.seeds < 1:
