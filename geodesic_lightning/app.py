@@ -20,6 +20,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from geodesic_lightning import __version__, config
+from geodesic_lightning.batches import Batches
 from geodesic_lightning.errors import UserError
 
 HERE = Path(__file__).parent
@@ -141,14 +142,6 @@ def go(trainer, solver, verb: str, resume: str | None) -> None:
         trainer.validate(solver, dataloaders=[0], verbose=False)
     else:
         raise ValueError(f"unknown verb {verb!r}: expected fit or validate")
-
-
-class Batches:
-    """Batches without end and without content: the solver says when it is finished."""
-
-    def __iter__(self):
-        while True:
-            yield 0
 
 
 class KeepFormerRuns(Callback):
