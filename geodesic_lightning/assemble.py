@@ -19,6 +19,7 @@ from geodesic_lightning.path import Manifold
 from geodesic_lightning.retime import Timing
 from geodesic_lightning.solvers.base import Solver
 
+
 @dataclass
 class Clock:
     """Seconds of each stage, by name; the first begins at `began`, a time.perf_counter()."""

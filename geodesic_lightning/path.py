@@ -49,11 +49,17 @@ class Path(nn.Module):
     @property
     def u(self) -> Tensor:
         """Places (N+1,) of the nodes in [0, 1]."""
-        return torch.linspace(0, 1, self.segments + 1, dtype=self.nodes.dtype, device=self.nodes.device)
+        return torch.linspace(
+            0, 1, self.segments + 1, dtype=self.nodes.dtype, device=self.nodes.device
+        )
 
     def points(self) -> Tensor:
         """All nodes, flat and detached: (N+1, d)."""
-        nodes = self.nodes.detach().flatten(1) if len(self.nodes) else self.nodes.detach().reshape(0, self.start.numel())
+        nodes = (
+            self.nodes.detach().flatten(1)
+            if len(self.nodes)
+            else self.nodes.detach().reshape(0, self.start.numel())
+        )
         return torch.cat([self.start.reshape(1, -1), nodes, self.end.reshape(1, -1)])
 
     def baseline(self, segments: int) -> Tensor:
@@ -69,7 +75,9 @@ class Path(nn.Module):
     def place(self, interior: Tensor) -> None:
         """Put the interior nodes at (N−1, d), projected to the manifold; their number may change."""
         self.nodes.grad = None
-        self.nodes.data = self.chart(self.manifold.projx(interior.to(self.nodes.dtype))).contiguous()
+        self.nodes.data = self.chart(
+            self.manifold.projx(interior.to(self.nodes.dtype))
+        ).contiguous()
 
     @torch.no_grad()
     def draw(self, points: Tensor) -> None:
@@ -109,7 +117,9 @@ def _interpolate(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
 def _check_ends(ends: Tensor, manifold: Manifold) -> None:
     """Refuse ends between which there is no path, or no one shortest."""
     if not torch.isfinite(ends).all():
-        raise UserError("The ends of the path are not finite: check the images and the model's weights.")
+        raise UserError(
+            "The ends of the path are not finite: check the images and the model's weights."
+        )
     distance = manifold.dist(ends[0], ends[1])
     if distance <= 1e-6 * ends.norm(dim=-1).max():
         raise UserError("The two ends of the path coincide: give two different images or points.")

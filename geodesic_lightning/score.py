@@ -66,17 +66,21 @@ class NoisePrediction(Field):
 
 
 class Contrast(Field):
-    """The released code's field: ½(ε_neg − ε_c) at equal guidances, else (g₀(ε_∅ − ε_c) + g₁(ε_neg − ε_∅))/(|g₀| + |g₁|)."""
+    """½(ε_neg − ε_c) at equal guidances (the released code's), else (g₀(ε_∅ − ε_c) + g₁(ε_neg − ε_∅))/(|g₀| + |g₁|)."""
 
     name = "contrast"
 
     def __init__(self, guidance_conditional: float = 1.0, guidance_negative: float = 1.0) -> None:
         total = abs(guidance_conditional) + abs(guidance_negative)
         if total == 0:
-            raise UserError("score.guidance_conditional and score.guidance_negative: both are 0, expected at least one other.")
+            raise UserError(
+                "score.guidance_conditional and score.guidance_negative: both are 0, expected at least one other."
+            )
         self.conditional, self.negative = guidance_conditional / total, guidance_negative / total
         equal = guidance_conditional == guidance_negative
-        self.needs = ("conditional", "negative") if equal else ("conditional", "unconditional", "negative")
+        self.needs = (
+            ("conditional", "negative") if equal else ("conditional", "unconditional", "negative")
+        )
 
     def combine(self, noise: dict[str, Tensor], draw: Draw) -> Tensor:
         field = self.negative * noise["negative"] - self.conditional * noise["conditional"]
@@ -157,19 +161,29 @@ class Score:
         if samples < 1:
             raise UserError(f"score.samples: got {samples}, expected at least 1.")
         if weighting not in WEIGHTS:
-            raise UserError(f"score.weighting: got {weighting!r}, expected one of {', '.join(WEIGHTS)}.")
+            raise UserError(
+                f"score.weighting: got {weighting!r}, expected one of {', '.join(WEIGHTS)}."
+            )
         if len(timestep_range) != 2 or timestep_range[0] > timestep_range[1]:
-            raise UserError(f"score.timestep_range: got {list(timestep_range)}, expected two numbers, the smaller first.")
+            raise UserError(
+                f"score.timestep_range: got {list(timestep_range)}, expected two numbers, the smaller first."
+            )
         self.model, self.condition, self.field = model, condition, field
         self._fixed = {
-            "unconditional": model.embed([""], negative=True) if "unconditional" in field.needs else None,
-            "negative": model.embed([negative_prompt], negative=True) if "negative" in field.needs else None,
+            "unconditional": model.embed([""], negative=True)
+            if "unconditional" in field.needs
+            else None,
+            "negative": model.embed([negative_prompt], negative=True)
+            if "negative" in field.needs
+            else None,
         }
         shift = 0 if absolute else model.timestep
         steps = model.timesteps
         self.low, self.high = (min(max(t + shift, 0), steps - 1) for t in timestep_range)
         self.samples, self.weighting, self.fresh, self.seed = samples, weighting, fresh, seed
-        self.at_level = self.low == self.high == model.timestep and not isinstance(field, ScoreDistillation)
+        self.at_level = self.low == self.high == model.timestep and not isinstance(
+            field, ScoreDistillation
+        )
         self.stochastic = fresh and not self.at_level
         plain = field.bounded and self.at_level and weighting == "uniform"
         self.curvature_bound = 1 / model.sigma**2 if plain else None
@@ -184,7 +198,9 @@ class Score:
         names, count = self.field.needs, len(x) * len(draws)
         latents = torch.cat(moved).repeat(len(names), *[1] * (x.dim() - 1))
         embedding = torch.cat([self._embedding(name, u).repeat(len(draws), 1, 1) for name in names])
-        noise = self.model.noise_prediction(latents, times.repeat(len(names)), embedding).split(count)
+        noise = self.model.noise_prediction(latents, times.repeat(len(names)), embedding).split(
+            count
+        )
         predictions = [dict(zip(names, parts)) for parts in zip(*(n.split(len(x)) for n in noise))]
         return torch.stack([self.field.combine(n, d) for n, d in zip(predictions, draws)]).mean(0)
 
@@ -204,12 +220,18 @@ class Score:
         number = 0 if draw is None or not self.fresh else draw + 1
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + number) * 1_009 + sample)
         t = int(torch.randint(self.low, self.high + 1, (1,), generator=generator))
-        noise = torch.randn(x.shape if self.fresh else x.shape[1:], generator=generator).to(x).expand_as(x)
+        noise = (
+            torch.randn(x.shape if self.fresh else x.shape[1:], generator=generator)
+            .to(x)
+            .expand_as(x)
+        )
         level, there = model.alpha_cumprod(model.timestep), model.alpha_cumprod(t)
         clean = (x - (1 - level) ** 0.5 * noise) / level**0.5
         return there**0.5 * clean + (1 - there) ** 0.5 * noise, self._drawn(t, noise)
 
     def _drawn(self, t: int, noise: Tensor) -> Draw:
         sigma = self.model.sigma_at(t)
-        weight = {"uniform": 1.0, "variance": sigma**2, "inverse_deviation": 1 / sigma}[self.weighting]
+        weight = {"uniform": 1.0, "variance": sigma**2, "inverse_deviation": 1 / sigma}[
+            self.weighting
+        ]
         return Draw(t, sigma, weight, noise)

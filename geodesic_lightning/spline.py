@@ -5,6 +5,8 @@ nodes: x(τ) = Σ_j B_j(τ) x_j. So one small matrix B, made in float64 from N+1
 The boundary condition is not-a-knot: fourth order up to the ends, unlike the natural spline.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
@@ -24,9 +26,7 @@ def chord_knots(points: Tensor) -> np.ndarray:
     return knots / knots[-1]
 
 
-def basis(
-    knots: np.ndarray, at: np.ndarray, order: int = 0, closed: bool = False
-) -> np.ndarray:
+def basis(knots: np.ndarray, at: np.ndarray, order: int = 0, closed: bool = False) -> np.ndarray:
     """Matrix (len(at), N+1) that takes nodes to the spline's `order`-th derivative at the places `at`.
 
     `closed`: the last node is the first again, and the curve passes it as smoothly as any other.
@@ -55,11 +55,15 @@ def evaluate(
 def equal_arc_places(points: Tensor, segments: int, fine: int = 16) -> np.ndarray:
     """Places (segments+1,) that cut the spline through points (N+1, d) into pieces of equal arc length."""
     knots = chord_knots(points)
-    grid = np.unique(np.concatenate([np.linspace(a, b, fine + 1) for a, b in zip(knots, knots[1:])]))
+    grid = np.unique(
+        np.concatenate([np.linspace(a, b, fine + 1) for a, b in pairwise(knots)])
+    )
     speed = evaluate(points, grid, order=1, knots=knots).norm(dim=-1).double().cpu().numpy()
     arc = CubicSpline(grid, speed).antiderivative()(grid)
-    return np.interp(np.linspace(0, 1, segments + 1), arc / arc[-1], grid) if arc[-1] > 0 else (
-        np.linspace(0, 1, segments + 1)
+    return (
+        np.interp(np.linspace(0, 1, segments + 1), arc / arc[-1], grid)
+        if arc[-1] > 0
+        else (np.linspace(0, 1, segments + 1))
     )
 
 

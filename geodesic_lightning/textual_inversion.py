@@ -52,7 +52,11 @@ def textual_inversion(
         raise UserError(f"condition.batch_size: got {batch_size}, expected at least 1.")
     texts = [" ".join(texts)] if joint else list(texts)
     settings = {"texts": texts, "steps": steps, "lr": lr, "batch_size": batch_size, "seed": seed}
-    file = None if cache is None else Path(cache).expanduser() / f"{_fingerprint(model, latents, settings)}.safetensors"
+    file = (
+        None
+        if cache is None
+        else Path(cache).expanduser() / f"{_fingerprint(model, latents, settings)}.safetensors"
+    )
     found = _read(file)
     if found is None:
         found = _invert(model, model.embed(texts), latents, steps, lr, batch_size, seed)
@@ -71,7 +75,11 @@ def _invert(
     for _ in range(steps):
         t = torch.randint(model.timesteps, (len(clean),), generator=generator)
         noise = torch.randn(clean.shape, generator=generator).to(clean)
-        level = torch.tensor([model.alpha_cumprod(int(i)) for i in t]).to(clean).reshape(-1, *[1] * (clean.dim() - 1))
+        level = (
+            torch.tensor([model.alpha_cumprod(int(i)) for i in t])
+            .to(clean)
+            .reshape(-1, *[1] * (clean.dim() - 1))
+        )
         noised = level.sqrt() * clean + (1 - level).sqrt() * noise
         prompt = embedding.repeat_interleave(len(clean) // len(embedding), 0)
         # The sum over ends, so that each end's own gradient does not depend on how many there are.
@@ -113,4 +121,6 @@ def _write(file: Path | None, embedding: Tensor) -> None:
         save_file({"embedding": embedding.cpu().contiguous()}, part)
         os.replace(part, file)
     except OSError as error:
-        raise UserError(f"condition.cache: cannot write to {file.parent} ({error.strerror}); give another folder, or null.") from error
+        raise UserError(
+            f"condition.cache: cannot write to {file.parent} ({error.strerror}); give another folder, or null."
+        ) from error

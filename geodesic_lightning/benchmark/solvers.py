@@ -23,7 +23,7 @@ SEGMENTS = 16
 
 @dataclass(frozen=True)
 class Row:
-    """One solver on one problem; lengths relative to the reference, minus one; None where it failed or never came there."""
+    """One solver on one problem; lengths relative to the reference, minus one; None where it never came there."""
 
     problem: str
     field: str

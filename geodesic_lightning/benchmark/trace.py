@@ -45,10 +45,8 @@ class Trace:
             return None
         found = None
         for evaluations, length in self.lengths:
-            if length <= reference * (1 + tolerance):
-                found = evaluations if found is None else found
-            else:
-                found = None
+            kept = evaluations if found is None else found
+            found = kept if length <= reference * (1 + tolerance) else None
         return found
 
 
