@@ -171,7 +171,7 @@ class TestRounding:
     def test_on_a_sphere_it_stays_there(self):
         ball = Sphere(3.0)
         stops = ball.projx(torch.randn(4, 6, generator=torch.Generator().manual_seed(1)).double())
-        chain = Chain(stops, ball, 12, closed=True)
+        chain = Chain(stops, ball, 12, closed=True, rounding=0.6)
         chain.round()
         torch.testing.assert_close(chain.points().norm(dim=-1), torch.full((49,), 3.0).double())
         assert max(chain.angles) < math.radians(6)
