@@ -163,6 +163,32 @@ def test_through_the_shell(tmp_path):
     assert fresh.rounds_done == solver.optimizer.rounds_done
 
 
+def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path):
+    def made():
+        return assemble(
+            ExactModel("mixture"),
+            keyframe_points([[-1.5, 0.4], [1.4, 0.5], [0.1, 1.0]]),
+            partial(MeanSolver, optimizer=SemiImplicit, segments=4),
+            partial(Score, field=NoisePrediction()),
+            prompts,
+        )
+
+    def run(**options):
+        return L.Trainer(
+            accelerator="cpu", logger=False, enable_checkpointing=False, max_epochs=-1,
+            enable_progress_bar=False, enable_model_summary=False, **options,
+        )  # fmt: skip
+
+    straight, first, second = made(), made(), made()
+    run().fit(straight, train_dataloaders=Batches())
+    begun = run(max_steps=7)
+    begun.fit(first, train_dataloaders=Batches())
+    begun.save_checkpoint(tmp_path / "half.ckpt")
+    run().fit(second, train_dataloaders=Batches(), ckpt_path=tmp_path / "half.ckpt")
+    assert torch.equal(second.path.points(), straight.path.points())
+    assert set(second.moving) <= {name for name, _ in second.named_buffers()}
+
+
 class TestRefuses:
     def test_opposite_points_of_a_sphere(self):
         with pytest.raises(UserError, match="all around the sphere"):

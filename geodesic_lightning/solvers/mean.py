@@ -53,6 +53,11 @@ class MeanSolver(Solver):
         self._make()  # what does not fit together is said before anything is computed
         self.measurements: list[Measurement] = []
 
+    @property
+    def moving(self) -> list[str]:
+        """Buffers that solving moves: every leg's copy of the centre."""
+        return [f"path.legs.{k}.end" for k in range(len(self.path.legs))]
+
     def configure_optimizers(self) -> Optimizer:
         return self._make()
 
