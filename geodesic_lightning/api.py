@@ -9,8 +9,11 @@
 `analyse` asks of a clip whether it is a geodesic.
 """
 
+import logging
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path as FilePath
@@ -279,19 +282,20 @@ def solution(solver: Solver, lightning, context: dict[str, Any], device: torch.d
     from geodesic_lightning.batches import Batches
 
     began = time.perf_counter()
-    trainer = lightning.Trainer(
-        accelerator="gpu" if device.type == "cuda" else device.type,
-        devices=1,
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
     solver.context = context
-    if "fit" in solver.verbs:
-        trainer.fit(solver, train_dataloaders=Batches())
-    trainer.validate(solver, dataloaders=[0], verbose=False)
+    with _quiet():
+        trainer = lightning.Trainer(
+            accelerator="gpu" if device.type == "cuda" else device.type,
+            devices=1,
+            max_epochs=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        if "fit" in solver.verbs:
+            trainer.fit(solver, train_dataloaders=Batches())
+        trainer.validate(solver, dataloaders=[0], verbose=False)
     images, path = solver.frames(), solver.path
     summary = solver.summary()
     summary["seconds"]["total"] = sum(context["seconds"].values()) + time.perf_counter() - began
@@ -304,3 +308,20 @@ def solution(solver: Solver, lightning, context: dict[str, Any], device: torch.d
         evaluations=summary["score_evaluations"],
         summary=summary,
     )
+
+
+@contextmanager
+def _quiet():
+    """Without what Lightning says of things that are as they should be here; the caller's settings come back."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels):
+                logger.setLevel(level)
