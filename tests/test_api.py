@@ -21,7 +21,8 @@ def test_four_lines(tmp_path, capfd):
     assert solution.length == pytest.approx(2.01407, rel=1e-3)  # the shipped reference
     assert solution.evaluations == solution.summary["score_evaluations"] <= 130
     folder = solution.save(tmp_path / "morph")
-    assert {p.name for p in folder.iterdir()} == {"video.mp4", "frames", "strip.png", "path.safetensors", "summary.json"}
+    left = {p.name for p in folder.iterdir()}
+    assert left == {"video.mp4", "frames", "strip.png", "path.safetensors", "summary.json"}
     assert json.loads((folder / "summary.json").read_text())["length"] == solution.length
     with pytest.raises(UserError, match="already holds a run"):
         solution.save(folder)
