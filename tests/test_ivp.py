@@ -14,6 +14,7 @@ from known import random_mixture
 from geodesic_lightning import callbacks, launch
 from geodesic_lightning.artifacts import write_path
 from geodesic_lightning.assemble import assemble
+from geodesic_lightning.batches import Batches
 from geodesic_lightning.condition import Condition, prompts
 from geodesic_lightning.decoder import Decoder
 from geodesic_lightning.errors import UserError
@@ -39,12 +40,6 @@ RK4, STRANG = partial(Integrator, method="rk4"), partial(Integrator, method="str
 MAKERS = {"rk4": RK4, "strang": STRANG, "picard": Sweeps}
 every = pytest.mark.parametrize("method", MAKERS)
 PAIR = Frames(None, ("", ""), ("a", "b"))
-
-
-class Batches:
-    def __iter__(self):
-        while True:
-            yield 0
 
 
 def made(problem="mixture", optimizer=RK4, velocity=None, frames=PAIR, manifold=None, **options):

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 from geodesic_lightning.errors import UserError
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     rows: list = []
     for row in _rows(options, pairs):
         rows.append(row)
-        write_json(options.output, {"rows": topic.as_dicts(rows), "torch": torch.__version__})
+        write_json(options.output, {"rows": [asdict(each) for each in rows], "torch": torch.__version__})
         print(f"\r{len(rows)} rows", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     print(topic.table(rows))

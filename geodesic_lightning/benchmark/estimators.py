@@ -6,12 +6,13 @@ mean log density over the great circle, and the evaluations.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, pstdev
 
 import torch
 
+from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.benchmark.problems import PAIRS
 from geodesic_lightning.condition import prompts
 from geodesic_lightning.frames import shipped_pair
@@ -123,9 +124,4 @@ def table(rows: list[Row]) -> str:
         )
         for r in rows
     ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body))
-
-
-def as_dicts(rows: list[Row]) -> list[dict]:
-    """For JSON."""
-    return [asdict(r) for r in rows]
+    return markdown(head, body)

@@ -17,7 +17,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -164,11 +164,6 @@ def table(rows: Iterable[Row]) -> str:
         for r in rows
     ]
     return "\n".join(lines)
-
-
-def as_dicts(rows: Iterable[Row]) -> list[dict]:
-    """Rows as JSON wants them."""
-    return [asdict(row) for row in rows]
 
 
 def main(arguments: list[str]) -> None:

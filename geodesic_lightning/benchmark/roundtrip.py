@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -97,8 +97,3 @@ def table(rows: Iterable[Row]) -> str:
         for r in rows
     ]
     return "\n".join(lines)
-
-
-def as_dicts(rows: Iterable[Row]) -> list[dict]:
-    """Rows as JSON wants them."""
-    return [asdict(row) for row in rows]

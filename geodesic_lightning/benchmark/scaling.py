@@ -3,9 +3,10 @@
 import resource
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 
+from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.benchmark.problems import Case
 from geodesic_lightning.benchmark.trace import Stopwatch
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
@@ -75,9 +76,4 @@ def table(rows: list[Row]) -> str:
         )
         for r in rows
     ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body))
-
-
-def as_dicts(rows: list[Row]) -> list[dict]:
-    """For JSON."""
-    return [asdict(r) for r in rows]
+    return markdown(head, body)

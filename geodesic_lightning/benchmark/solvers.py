@@ -7,11 +7,12 @@ shortest length that any of the solvers reached.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 from torch.optim import Optimizer
 
+from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.benchmark.problems import Case
 from geodesic_lightning.benchmark.trace import Trace, trace
 from geodesic_lightning.optimizers.paper import Paper
@@ -109,10 +110,4 @@ def table(rows: list[Row]) -> str:
         )
         for r in rows
     ]
-    lines = [" | ".join(line) for line in (head, ["---"] * len(head), *body)]
-    return "\n".join(f"| {line} |" for line in lines)
-
-
-def as_dicts(rows: list[Row]) -> list[dict]:
-    """For JSON."""
-    return [asdict(r) for r in rows]
+    return markdown(head, body)
