@@ -27,8 +27,8 @@ class Scheduler:
         UserError: an unknown sampler, a noise level outside (0, 1], or too few steps to reach it.
     """
 
-    sampler: str = "ddim"
-    steps: int = 50
+    sampler: str = "heun"
+    steps: int = 15
     noise_level: float = 0.6
     iterations: int = 0
 

@@ -38,7 +38,7 @@ def velocity_folder(folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(folder):
-    return DiffusionModel(str(folder), batch_size=16)
+    return DiffusionModel(str(folder), Scheduler("ddim", 50), batch_size=16)
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +255,7 @@ class TestFlow:
 
     def test_there_and_back_is_a_way_that_shortens_with_the_steps(self, folder, model):
         def lost(steps):
-            chosen = DiffusionModel(str(folder), Scheduler(steps=steps))
+            chosen = DiffusionModel(str(folder), Scheduler("ddim", steps))
             embedding = self.embedding(chosen, 2)
             x = latents(chosen, 2)
             back = chosen.denoise(chosen.invert(x, embedding), embedding)
@@ -265,7 +265,7 @@ class TestFlow:
 
     @pytest.mark.parametrize("steps", [10, 25, 50])
     def test_evaluations_are_counted(self, folder, steps):
-        chosen = DiffusionModel(str(folder), Scheduler(steps=steps), batch_size=2)
+        chosen = DiffusionModel(str(folder), Scheduler("ddim", steps), batch_size=2)
         embedding = self.embedding(chosen, 3)
         chosen.invert(latents(chosen, 3), embedding)
         assert chosen.evaluations == 3 * round(0.6 * steps)
@@ -325,13 +325,13 @@ class TestRefuses:
     @pytest.mark.parametrize("level", [0, -0.1, 1.1])
     def test_noise_levels_outside_the_schedule(self, level):
         with pytest.raises(UserError, match=r"scheduler\.noise_level"):
-            Scheduler(noise_level=level)
+            Scheduler("ddim", 50, level)
 
     @pytest.mark.parametrize("steps", [0, 1001])
     def test_step_counts_outside_the_schedule(self, steps):
         with pytest.raises(UserError, match=r"scheduler\.steps"):
-            Scheduler(steps=steps)
+            Scheduler("ddim", steps)
 
     def test_steps_too_few_for_the_level(self):
         with pytest.raises(UserError, match="none below noise level"):
-            Scheduler(steps=2, noise_level=0.1)
+            Scheduler("ddim", 2, noise_level=0.1)

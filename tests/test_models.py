@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def model(folder):
     """name → a model of that pipeline, made once: do not change it."""
-    return cache(lambda name: DiffusionModel(str(folder(name)), Scheduler(steps=5), name=name))
+    return cache(lambda name: DiffusionModel(str(folder(name)), Scheduler("ddim", 5), name=name))
 
 
 def random(*shape, seed=0):
@@ -137,9 +137,9 @@ class TestPredictions:
 
     def twin(self, made, which):
         """A model whose network predicts what `which` levels expect, from the ε of `made`."""
-        other = DiffusionModel(made.source, Scheduler(steps=5))
+        other = DiffusionModel(made.source, Scheduler("ddim", 5))
         other._levels = which
-        other.use(Scheduler(steps=5))
+        other.use(Scheduler("ddim", 5))
 
         def predict(x, time, embedding):
             if which.prediction == "flow":  # x' = r x at time 1000 s
@@ -251,7 +251,7 @@ class TestPrecision:
     def test_bfloat16_networks_under_a_float32_path(self, folder, model):
         """One solve in both precisions: eight bits of mantissa, so a percent or so."""
         x, c = random(2, 4, 8, 8), model("sd2").embed(["a cat", "dog"])
-        half = DiffusionModel(str(folder("sd2")), Scheduler(steps=5), dtype="bfloat16").to("cpu")
+        half = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5), dtype="bfloat16").to("cpu")
         plain = model("sd2").noise_prediction(x, 581, c)
         rounded = half.noise_prediction(x, 581, half.embed(["a cat", "dog"]))
         assert rounded.dtype == torch.float32
@@ -286,7 +286,7 @@ class TestPrecision:
 class TestMemory:
     def test_the_options_change_nothing_but_memory(self, folder, model):
         thrifty = DiffusionModel(
-            str(folder("sd2")), Scheduler(steps=5), batch_size=1, attention_slicing=True,
+            str(folder("sd2")), Scheduler("ddim", 5), batch_size=1, attention_slicing=True,
             vae_slicing=True, vae_tiling=True, offload=True,
         ).to("cpu")  # fmt: skip
         plain, frames = model("sd2"), shipped_pair("pair_cat")
@@ -297,7 +297,7 @@ class TestMemory:
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
     def test_offloaded_parts_take_turns(self, folder):
-        made = DiffusionModel(str(folder("sd2")), Scheduler(steps=5), offload=True)
+        made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5), offload=True)
         placed = {}
         for name, part in made._placement.parts.items():
             part.to = lambda *where, name=name: placed.__setitem__(name, where[0])
@@ -314,7 +314,7 @@ class TestMemory:
     )
     def test_an_automatic_batch_halves_and_loses_nothing(self, folder, error, caplog):
         caplog.set_level("WARNING", "geodesic_lightning")  # a run before this one may have set another
-        made = DiffusionModel(str(folder("sd2")), Scheduler(steps=5))
+        made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5))
         x, c = random(11, 4, 8, 8), made.embed(["a cat"] * 11)
         expected = made.noise_prediction(x, 581, c)
         inner, seen = made._network.predict, []
@@ -334,7 +334,7 @@ class TestMemory:
         assert not caplog.records
 
     def test_memory_for_not_even_one(self, folder):
-        made = DiffusionModel(str(folder("sd2")), Scheduler(steps=5))
+        made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5))
 
         def never(*_):
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -344,7 +344,7 @@ class TestMemory:
             made.noise_prediction(random(4, 4, 8, 8), 1, made.embed(["a"] * 4))
 
     def test_a_batch_size_that_was_asked_for_is_not_changed(self, folder):
-        made = DiffusionModel(str(folder("sd2")), Scheduler(steps=5), batch_size=8)
+        made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5), batch_size=8)
 
         def cramped(latents, *_):
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -354,7 +354,7 @@ class TestMemory:
             made.noise_prediction(random(8, 4, 8, 8), 1, made.embed(["a"] * 8))
 
     def test_other_errors_pass(self, folder):
-        made = DiffusionModel(str(folder("sd2")), Scheduler(steps=5))
+        made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5))
         with pytest.raises(RuntimeError, match="channels"):
             made.noise_prediction(random(2, 3, 8, 8), 1, made.embed(["a"] * 2))
 

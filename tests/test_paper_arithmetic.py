@@ -34,7 +34,7 @@ def both(request, tmp_path_factory):
         folder, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
         low_cpu_mem_usage=False,
     )  # fmt: skip
-    return DiffusionModel(str(folder), Scheduler()), pipeline
+    return DiffusionModel(str(folder), Scheduler("ddim", 50)), pipeline
 
 
 def random(seed, *shape):

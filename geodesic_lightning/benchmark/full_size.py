@@ -68,7 +68,7 @@ def run(
         if device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        model = DiffusionModel(folder, Scheduler(steps=5), dtype=dtype, compile=compiled)
+        model = DiffusionModel(folder, Scheduler("ddim", 5), dtype=dtype, compile=compiled)
         posed = problem(model.to(device), nodes)
         posed.path.to(device)
         clock = _Clock(model, device)
@@ -129,7 +129,7 @@ def step(folder: str) -> dict[str, float]:
     from geodesic_lightning.scheduler import Scheduler
 
     began = time.perf_counter()
-    model = DiffusionModel(folder, Scheduler(steps=2))
+    model = DiffusionModel(folder, Scheduler("ddim", 2))
     loaded = time.perf_counter()
     posed = problem(model, 1)
     encoded = time.perf_counter()

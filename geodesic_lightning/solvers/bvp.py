@@ -1,7 +1,6 @@
 """Boundary value problem: bend the path between two ends until it is a geodesic of the density."""
 
 import math
-import time
 from collections.abc import Callable
 
 import torch
@@ -14,10 +13,10 @@ from geodesic_lightning.optimizers.together import optimizer_for
 from geodesic_lightning.path import Path
 from geodesic_lightning.problem import Problem
 from geodesic_lightning.score import Score
-from geodesic_lightning.solvers.base import Solver
+from geodesic_lightning.solvers.stepping import SteppingSolver
 
 
-class BoundaryValueSolver(Solver):
+class BoundaryValueSolver(SteppingSolver):
     """Interpolation. A step scores all interior nodes in one batch; the optimizer bends them.
 
     The loss is the path's length; its gradient is set to −r, the residual of the discrete geodesic
@@ -29,7 +28,6 @@ class BoundaryValueSolver(Solver):
         segments: N ≥ 2 of the final path.
     """
 
-    verbs = ("fit", "validate")
     name = "bvp"
 
     def __init__(
@@ -54,11 +52,10 @@ class BoundaryValueSolver(Solver):
     def on_fit_start(self) -> None:
         # What solving is compared with: the manifold's own geodesic between the ends.
         self.start = self.problem.measure(self.path.baseline(self.segments))
-        self._began, self._decoded = time.perf_counter(), self.seconds["decode"]
+        super().on_fit_start()
 
     def on_fit_end(self) -> None:
-        shown = self.seconds["decode"] - self._decoded
-        self.seconds["solve"] += time.perf_counter() - self._began - shown
+        super().on_fit_end()
         sharp = getattr(self.optimizer, "sharp", None)
         self.corners = None if sharp is None else corners(self.problem, sharp)
 
@@ -66,50 +63,18 @@ class BoundaryValueSolver(Solver):
         self.problem.evaluate()
         return self.problem.surrogate()
 
-    def on_train_batch_end(self, outputs, batch, index: int) -> None:
+    def scalars(self) -> dict[str, float]:
         latest = self.problem.latest
-        self.report = {
+        return {
             "length": float(latest.action.length),
             "energy": float(latest.action.energy),
             "residual": float(latest.turning.mean()),
             "score_norm": float(latest.scores.norm(dim=-1).mean()),
             "score_evaluations": float(self.problem.evaluations),
-            **self.optimizer.report,
         }
-        self.log_dict(
-            {f"solve/{k}": v for k, v in self.report.items()},
-            on_step=True,
-            on_epoch=False,
-            batch_size=1,
-        )
-        if self.finished:
-            self.trainer.should_stop = True
-
-    @property
-    def optimizer(self):
-        """The optimizer itself, without Lightning's wrapping."""
-        found = self.optimizers(use_pl_optimizer=False)
-        return found[0] if isinstance(found, list) else found
-
-    @property
-    def finished(self) -> bool:
-        return (
-            self._trainer is not None and bool(self.trainer.optimizers) and self.optimizer.finished
-        )
-
-    @property
-    def converged(self) -> bool:
-        return bool(self.trainer.optimizers) and self.optimizer.converged
-
-    def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["problem"] = self.problem.state_dict()
-
-    def on_load_checkpoint(self, checkpoint: dict) -> None:
-        self.problem.load_state_dict(checkpoint["problem"])
 
     def summary(self) -> dict:
         found = super().summary()
-        found |= {"steps": self.trainer.global_step, "last_step": self.optimizer.report}
         if self.corners is not None:
             found["keyframes"] = {
                 "u": self.path.keyframe_places,

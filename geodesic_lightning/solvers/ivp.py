@@ -1,6 +1,5 @@
 """Initial value problem: from one image on, along a velocity, as geodesics of the density go."""
 
-import time
 from collections.abc import Callable
 from typing import cast
 
@@ -20,10 +19,10 @@ from geodesic_lightning.path import Manifold, Path
 from geodesic_lightning.problem import Problem
 from geodesic_lightning.score import Score
 from geodesic_lightning.shot import Shot
-from geodesic_lightning.solvers.base import Solver
+from geodesic_lightning.solvers.stepping import SteppingSolver
 
 
-class InitialValueSolver(Solver):
+class InitialValueSolver(SteppingSolver):
     """Extrapolation. Its parameters are the nodes of its path, and of the rest of the fan if any.
 
     A training step is one step of the integrator that moves them. The loss is the length gone so
@@ -47,7 +46,6 @@ class InitialValueSolver(Solver):
         moving: names of the buffers that solving moves: the paths' ends.
     """
 
-    verbs = ("fit", "validate")
     name = "ivp"
 
     def __init__(
@@ -104,11 +102,10 @@ class InitialValueSolver(Solver):
     def on_fit_start(self) -> None:
         # What shooting is compared with: the line or great circle with the same velocity.
         self.start = self.problem.measure(self.shot.unbent(self.segments)[0])
-        self._began, self._decoded = time.perf_counter(), self.seconds["decode"]
+        super().on_fit_start()
 
     def on_fit_end(self) -> None:
-        shown = self.seconds["decode"] - self._decoded
-        self.seconds["solve"] += time.perf_counter() - self._began - shown
+        super().on_fit_end()
         if self.gauge == "metric" and self.finished:
             # Nodes came at equal distances in the metric; a path has them at equal distances.
             for path in self.shot.paths:
@@ -118,33 +115,12 @@ class InitialValueSolver(Solver):
         still = torch.stack([0.0 * path.nodes.sum() for path in self.shot.paths])
         return self.shot.reached + still.sum()
 
-    def on_train_batch_end(self, outputs, batch, index: int) -> None:
-        self.report = {
+    def scalars(self) -> dict[str, float]:
+        return {
             "length": self.shot.reached,
             "score_evaluations": float(self.problem.evaluations),
             "score_calls": float(self.problem.draw),
-            **{name: float(value) for name, value in self.optimizer.report.items()},
         }
-        scalars = {f"solve/{name}": value for name, value in self.report.items()}
-        self.log_dict(scalars, on_step=True, on_epoch=False, batch_size=1)
-        if self.finished:
-            self.trainer.should_stop = True
-
-    @property
-    def optimizer(self) -> Integrator | Sweeps:
-        """The integrator itself, without Lightning's wrapping."""
-        found = self.optimizers(use_pl_optimizer=False)
-        return cast(Integrator | Sweeps, found[0] if isinstance(found, list) else found)
-
-    @property
-    def finished(self) -> bool:
-        return (
-            self._trainer is not None and bool(self.trainer.optimizers) and self.optimizer.finished
-        )
-
-    @property
-    def converged(self) -> bool:
-        return bool(self.trainer.optimizers) and self.optimizer.converged
 
     def validation_step(self, batch, index: int) -> None:
         super().validation_step(batch, index)
@@ -157,16 +133,8 @@ class InitialValueSolver(Solver):
         u = torch.linspace(0, 1, count)
         return torch.stack([self.decoder(path, u) for path in self.shot.paths])
 
-    def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["problem"] = self.problem.state_dict()
-
-    def on_load_checkpoint(self, checkpoint: dict) -> None:
-        self.problem.load_state_dict(checkpoint["problem"])
-
     def summary(self) -> dict:
         return super().summary() | {
-            "steps": self.trainer.global_step,
-            "last_step": self.optimizer.report,
             "score_calls": self.problem.draw,
             "shot": {
                 "length": self.length,

@@ -1,6 +1,5 @@
 """The mean of several images: where squared distances to them, in the metric, sum to least."""
 
-import time
 from collections.abc import Callable
 
 import torch
@@ -12,11 +11,11 @@ from geodesic_lightning.decoder import Decoder
 from geodesic_lightning.functional import Measurement
 from geodesic_lightning.optimizers.karcher import Karcher
 from geodesic_lightning.score import Score
-from geodesic_lightning.solvers.base import Solver
+from geodesic_lightning.solvers.stepping import SteppingSolver
 from geodesic_lightning.star import Star
 
 
-class MeanSolver(Solver):
+class MeanSolver(SteppingSolver):
     """A training step scores the nodes of all legs, from every image to the centre, in one batch.
 
     Args:
@@ -32,7 +31,6 @@ class MeanSolver(Solver):
         measurements: of every leg, from its image to the mean, after validation.
     """
 
-    verbs = ("fit", "validate")
     name = "mean"
     layout = staticmethod(layouts.star)
 
@@ -61,47 +59,15 @@ class MeanSolver(Solver):
     def configure_optimizers(self) -> Optimizer:
         return self._make()
 
-    def on_fit_start(self) -> None:
-        self._began, self._decoded = time.perf_counter(), self.seconds["decode"]
-
-    def on_fit_end(self) -> None:
-        shown = self.seconds["decode"] - self._decoded
-        self.seconds["solve"] += time.perf_counter() - self._began - shown
-
     def training_step(self, batch, index: int) -> Tensor:
         self.problem.evaluate()
         return self.problem.surrogate()
 
-    def on_train_batch_end(self, outputs, batch, index: int) -> None:
-        self.report = {
+    def scalars(self) -> dict[str, float]:
+        return {
             "length": sum(float(leg.latest.action.length) for leg in self.problem.legs),
             "score_evaluations": float(self.problem.evaluations),
-            **{name: float(value) for name, value in self.optimizer.report.items()},
         }
-        scalars = {f"solve/{name}": value for name, value in self.report.items()}
-        self.log_dict(scalars, on_step=True, on_epoch=False, batch_size=1)
-        if self.finished:
-            self.trainer.should_stop = True
-
-    @property
-    def optimizer(self) -> Karcher:
-        """The optimizer itself, without Lightning's wrapping."""
-        found = self.optimizers(use_pl_optimizer=False)
-        return found[0] if isinstance(found, list) else found
-
-    @property
-    def finished(self) -> bool:
-        return bool(self._trainer and self.trainer.optimizers) and self.optimizer.finished
-
-    @property
-    def converged(self) -> bool:
-        return bool(self._trainer and self.trainer.optimizers) and self.optimizer.converged
-
-    def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["problem"] = self.problem.state_dict()
-
-    def on_load_checkpoint(self, checkpoint: dict) -> None:
-        self.problem.load_state_dict(checkpoint["problem"])
 
     def validation_step(self, batch, index: int) -> None:
         """Measure every leg; the first stands for the path where one is asked for."""
@@ -154,14 +120,11 @@ class MeanSolver(Solver):
         return super().summary() | {
             "segments": self.segments,
             "length": sum(self.distances),
-            "steps": self.trainer.global_step,
             "mean": {
                 "distances": self.distances,
                 "spread": sum(d**2 for d in self.distances) ** 0.5,
                 "log_density": float(self.measurements[0].log_density[-1]),
-                "rounds": self.optimizer.rounds_done
-                if self._trainer and self.trainer.optimizers
-                else 0,
+                "rounds": self.optimizer.rounds_done if self.stepped else 0,
                 "alpha": alpha,
             },
         }

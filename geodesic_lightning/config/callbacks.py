@@ -1,0 +1,110 @@
+"""Group callbacks."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Progress:
+    _target_: str = "geodesic_lightning.callbacks.Progress"
+
+
+@dataclass
+class SavePath:
+    _target_: str = "geodesic_lightning.callbacks.SavePath"
+    folder: str = "${folder}"
+
+
+@dataclass
+class Checkpoint:
+    _target_: str = "lightning.pytorch.callbacks.ModelCheckpoint"
+    dirpath: str = "${folder}/checkpoints"
+    save_last: bool = True
+    save_top_k: int = 0
+    every_n_train_steps: int = 10
+    save_on_train_epoch_end: bool = True
+    auto_insert_metric_name: bool = False
+
+
+@dataclass
+class DecodeEvery:
+    _target_: str = "geodesic_lightning.callbacks.DecodeEvery"
+    folder: str = "${folder}"
+    every_n_steps: int = 10
+    count: int | None = 9
+    fps: float = 12
+
+
+@dataclass
+class Video:
+    _target_: str = "geodesic_lightning.callbacks.Video"
+    folder: str = "${folder}"
+    fps: float = 12
+    ping_pong: bool = False
+
+
+@dataclass
+class FrameImages:
+    _target_: str = "geodesic_lightning.callbacks.FrameImages"
+    folder: str = "${folder}"
+
+
+@dataclass
+class Strip:
+    _target_: str = "geodesic_lightning.callbacks.Strip"
+    folder: str = "${folder}"
+    gap: int = 2
+
+
+@dataclass
+class Curves:
+    _target_: str = "geodesic_lightning.callbacks.Curves"
+    folder: str = "${folder}"
+
+
+@dataclass
+class Picture:
+    _target_: str = "geodesic_lightning.callbacks.Picture"
+    folder: str = "${folder}"
+
+
+@dataclass
+class ContactSheet:
+    _target_: str = "geodesic_lightning.callbacks.ContactSheet"
+    folder: str = "${folder}"
+    count: int = 9
+    gap: int = 2
+
+
+@dataclass
+class ClipReport:
+    _target_: str = "geodesic_lightning.callbacks.ClipReport"
+    folder: str = "${folder}"
+
+
+@dataclass
+class MeanImage:
+    _target_: str = "geodesic_lightning.callbacks.MeanImage"
+    folder: str = "${folder}"
+
+
+@dataclass
+class Table:
+    _target_: str = "geodesic_lightning.callbacks.Table"
+    folder: str = "${folder}"
+
+
+SCHEMAS = {
+    "progress_schema": Progress,
+    "save_path_schema": SavePath,
+    "checkpoint_schema": Checkpoint,
+    "decode_schema": DecodeEvery,
+    "video_schema": Video,
+    "frames_schema": FrameImages,
+    "strip_schema": Strip,
+    "curves_schema": Curves,
+    "picture_schema": Picture,
+    "fan_schema": ContactSheet,
+    "clip_report_schema": ClipReport,
+    "mean_image_schema": MeanImage,
+    "table_schema": Table,
+}

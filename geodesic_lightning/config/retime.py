@@ -1,0 +1,34 @@
+"""Group retime and perceptual."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class EvenInDistance:
+    _target_: str = "geodesic_lightning.retime.EvenInDistance"
+
+
+@dataclass
+class EvenInMetricLength:
+    _target_: str = "geodesic_lightning.retime.EvenInMetricLength"
+
+
+@dataclass
+class EvenlyPerceived:
+    _target_: str = "geodesic_lightning.retime.EvenlyPerceived"
+    features: Any = "${perceptual}"
+
+
+@dataclass
+class EmbeddedFeatures:
+    _target_: str = "geodesic_lightning.perceptual.embedded"
+    _partial_: bool = True
+
+
+SCHEMAS = {
+    "retime_u_schema": EvenInDistance,
+    "retime_metric_schema": EvenInMetricLength,
+    "retime_perceptual_schema": EvenlyPerceived,
+    "embedded_features_schema": EmbeddedFeatures,
+}
