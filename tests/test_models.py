@@ -369,6 +369,14 @@ def test_a_prompt_that_would_be_cut_is_refused(model):
         model("sd2").embed(["q" * 200])
 
 
+def test_a_negative_prompt_is_read_as_far_as_it_goes(model, caplog):
+    read = model("sd2").embed(["q" * 200], negative=True)
+    assert "has 202 tokens" in caplog.text
+    # 77 rows, of which the first is the start's and the last the end's; a row knows only those before it.
+    whole = model("sd2").embed(["q" * 75])
+    torch.testing.assert_close(read[:, :75], whole[:, :75])
+
+
 def test_points_are_refused(model):
     with pytest.raises(UserError, match="needs images"):
         model("sd2").encode(points([0.0], [1.0]))

@@ -216,13 +216,12 @@ class DiffusionModel:
     def embed(self, prompts: Sequence[str], negative: bool = False) -> Tensor:
         """n prompts → embeddings (n, rows, width).
 
-        `negative` marks what a score contrasts the path's prompts with; only an exact density needs
-            to be told.
+        `negative` marks what a score contrasts the path's prompts with; such a prompt may be cut.
 
         Raises:
-            UserError: a prompt has more tokens than the text encoder takes.
+            UserError: another prompt has more tokens than the text encoder takes.
         """
-        self._network.check(prompts)
+        self._network.check(prompts, negative)
         self._placement.ready(*self._network.encoders)
         return self._network.embed(list(prompts), self.device).float()
 

@@ -4,14 +4,14 @@ An embedding is one tensor (n, rows, width). What Stable Diffusion's network wan
 states, the pooled embedding of SDXL and SD3, is one more row, filled up with zeros: embeddings are
 then interpolated, optimised, joined and cut as one, whatever the network.
 
-    StableDiffusion    77 token states                                             1.x and 2.x
-    StableDiffusionXL  77 token states of two encoders side by side, pooled; sizes  (the image's
-    own, uncropped) StableDiffusion3   77 token states of two encoders and 256 of a third, pooled
-    rectified flow
+    StableDiffusion    1.x and 2.x: 77 token states
+    StableDiffusionXL  77 token states of two encoders side by side, pooled; the image's own size
+    StableDiffusion3   77 token states of two encoders and 256 of a third, pooled; rectified flow
 """
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from geodesic_lightning.errors import UserError
+
+log = logging.getLogger("geodesic_lightning")
 
 
 class Network(ABC):
@@ -54,17 +56,23 @@ class Network(ABC):
     def predict(self, x: Tensor, time: Tensor, embedding: Tensor) -> Tensor:
         """What the network was trained to predict, like x (n, *latent_shape), at times (n,)."""
 
-    def check(self, prompts: Sequence[str]) -> None:
-        """Raise UserError for a prompt that the first tokenizer would cut."""
-        tokenizer = self.pipeline.tokenizer
-        limit = tokenizer.model_max_length
+    def check(self, prompts: Sequence[str], negative: bool = False) -> None:
+        """Raise UserError for a prompt that the first tokenizer would cut; say so of a negative one.
+
+        What an image shows must be read whole; what it must not show may be read in part.
+        """
+        limit = self.pipeline.tokenizer.model_max_length
         for prompt in prompts:
-            count = len(tokenizer(prompt).input_ids)
-            if count > limit:
-                raise UserError(
-                    f"The prompt {_shortened(prompt)!r} has {count} tokens, the model's text "
-                    f"encoder takes {limit} (two of them mark start and end): shorten it."
-                )
+            count = len(self.pipeline.tokenizer(prompt).input_ids)
+            if count <= limit:
+                continue
+            told = (
+                f"The prompt {_shortened(prompt)!r} has {count} tokens, the model's text encoder "
+                f"takes {limit} (two of them mark start and end)"
+            )
+            if not negative:
+                raise UserError(f"{told}: shorten it.")
+            log.warning("%s: the rest of this negative prompt is not read.", told)
 
 
 class StableDiffusion(Network):
