@@ -4,6 +4,7 @@ A callback reads the solver and never changes it: no parameter, no random state,
 What it reads:
 
     solver.path        `.nodes` (N - 1, ...), `.u` (N + 1,), `.points()` (N + 1, d)
+    solver.problem     `.alpha`
     solver.frames(n)   the present path decoded, (n, 3, H, W) in [0, 1]; costs the network's time
     solver.report      the latest scalars by name: length, score_evaluations, level, ...
     solver.summary()   what the run found, after validation, ready for JSON
@@ -12,6 +13,7 @@ Final callbacks write once, after `trainer.validate`; in the list they come befo
 names the files that are there.
 """
 
+from .checkpoint import Checkpoint
 from .clip_report import ClipReport
 from .contact_sheet import ContactSheet
 from .curves import Curves
@@ -27,6 +29,7 @@ from .table import Table
 from .video import Video
 
 __all__ = [
+    "Checkpoint",
     "ClipReport",
     "ContactSheet",
     "Curves",

@@ -1,12 +1,11 @@
 """The command line: compose → build → run → summary. Objects are instantiated only here."""
 
-import logging
 import os
 import platform
 import re
 import sys
 import time
-import warnings
+import traceback
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -14,40 +13,54 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from geodesic_lightning import __version__, config
+from geodesic_lightning import __version__, config, sweep
 from geodesic_lightning.batches import Batches
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.folders import refuse_taken, set_aside
+from geodesic_lightning.quiet import silence
+from geodesic_lightning.resume import (
+    check_resumable,
+    checkpoint,
+    interrupted,
+    terminable,
+    with_former,
+)
 
 HERE = Path(__file__).parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
-# What runs leave in their folders, beside Hydra's own .hydra and log.
-LEFT = (
-    *("checkpoints", "frames", "hparams.yaml", "metrics.csv", "multirun.yaml"),
-    *("curves.png", "fan.png", "mean.png", "path.safetensors", "picture.png", "report.md", "strip.png"),
-    *("summary.json", "video.mp4", "videos", "wandb"),
-)
 config.register()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def task(cfg: DictConfig) -> dict | None:
-    """One job; what the user can mend is told at once: every job of a sweep tells its own."""
+def task(cfg: DictConfig) -> dict | float | None:
+    """One job; what the user can mend is told at once: every job of a sweep tells its own.
+
+    Returns:
+        the summary, or what objective= names of it, for sweepers; None of a job that failed.
+    """
+    job = HydraConfig.get()
     try:
-        return run(cfg)
+        if cfg.sweep.resume and job.mode == RunMode.RUN:
+            raise UserError("sweep.resume goes with -m; go on with one run by resume=<its folder>.")
+        done = sweep.finished(Path(cfg.folder), job.overrides.task) if cfg.sweep.resume else None
+        with terminable():
+            summary = run(cfg) if done is None else done
+        return sweep.objective(summary, cfg.objective) if cfg.objective else summary
     except Exception as error:
         told = explain(error)
-        if cfg.debug or told is None:
+        if cfg.debug or (told is None and job.mode == RunMode.RUN):
             raise
-        if HydraConfig.get().mode == RunMode.RUN:
+        if job.mode == RunMode.RUN:
             sys.exit(f"Error: {told}")
-        overrides = HydraConfig.get().job.override_dirname
-        print(f"Error in job {HydraConfig.get().job.num} ({overrides}): {told}", file=sys.stderr)
-        raise UserError("not every job succeeded, see above; the others are done.") from error
+        if told is None:
+            traceback.print_exc()
+        words = job.job.override_dirname
+        sweep.tell_failure(Path(cfg.folder), job.job.num, words, told or repr(error))
+        return None
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
@@ -56,8 +69,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     config.check(cfg)
     OmegaConf.resolve(cfg)
     folder = Path(cfg.folder)
+    resume = checkpoint(set_aside(folder) if cfg.sweep.resume else cfg.resume)
     refuse_taken(folder, "hydra.run.dir")
-    resume = checkpoint(cfg.resume)
     frames = instantiate(cfg.data)
 
     from geodesic_lightning.lean import import_lightning
@@ -103,14 +116,15 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     try:
         for verb in solver.verbs:
             go(trainer, solver, verb, resume)
-    except SystemExit:  # Lightning's answer to Ctrl+C; this job is over, and so is a sweep
-        sys.exit(interrupted(folder, trainer.global_step))
+    except (SystemExit, KeyboardInterrupt):  # SystemExit: SIGTERM, and Lightning's answer to Ctrl+C
+        sys.exit(interrupted(folder, trainer.global_step, sweep.folder()))
     finally:
         _finish_wandb(failed=sys.exc_info()[0] is not None)
     summary = solver.summary()
     summary["seconds"]["total"] = time.perf_counter() - began
     summary["metrics"] = {name: float(value) for name, value in trainer.callback_metrics.items()}
     summary["versions"] = versions()
+    summary["overrides"] = list(HydraConfig.get().overrides.task)
     write_json(folder / "summary.json", summary)
     return summary
 
@@ -144,90 +158,6 @@ def go(trainer, solver, verb: str, resume: str | None) -> None:
         raise ValueError(f"unknown verb {verb!r}: expected fit or validate")
 
 
-class KeepFormerRuns(Callback):
-    """Refuses a folder that holds a run before Hydra writes into it.
-
-    What a callback raises Hydra turns into a warning, unless it is an exit.
-    """
-
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _exit_if_taken(Path(config.hydra.run.dir), "hydra.run.dir")
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _exit_if_taken(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
-
-
-def _exit_if_taken(folder: Path, setting: str) -> None:
-    try:
-        refuse_taken(folder, setting)
-    except UserError as error:
-        sys.exit(f"Error: {error}")
-
-
-def refuse_taken(folder: Path, setting: str) -> None:
-    """Raise UserError where a run has left its files; a folder that has others may be used."""
-    if found := [name for name in LEFT if (folder / name).exists()]:
-        raise UserError(
-            f"{folder} already holds a run ({found[0]}), expected a folder without one: nothing is "
-            f"overwritten, give another {setting}="
-        )
-
-
-def checkpoint(resume: str | None) -> str | None:
-    """The checkpoint file of a run's folder, or the file itself."""
-    if resume is None:
-        return None
-    found = Path(resume) / "checkpoints" / "last.ckpt" if Path(resume).is_dir() else Path(resume)
-    if not found.is_file():
-        raise UserError(
-            f"resume: {found} does not exist, expected the folder of a run that wrote "
-            "checkpoints/last.ckpt."
-        )
-    return str(found)
-
-
-def check_resumable(resume: str, solver) -> None:
-    """Raise UserError unless the checkpoint is of a path between these ends, by this optimizer."""
-    import torch
-
-    if "fit" not in solver.verbs:
-        raise UserError(
-            f"resume: got {resume}, but solver={solver.name} solves nothing: leave it out."
-        )
-    try:
-        saved = torch.load(resume, map_location=solver.device, weights_only=True)
-        states, written = saved["state_dict"], saved["optimizer_states"][0]
-    except Exception as error:  # whatever unpickling a file of another kind comes upon
-        raise UserError(
-            f"resume: {resume} is not a run's checkpoint: give a run's folder."
-        ) from error
-    for name, own in solver.named_buffers():
-        if name in getattr(solver, "moving", ()):
-            continue
-        other = states.get(name)
-        if other is None or other.shape != own.shape or (other - own).norm() > 1e-2 * own.norm():
-            raise UserError(
-                f"resume: {resume} is of a path between other ends: give the same data and model."
-            )
-    fresh = solver.configure_optimizers().state_dict()
-    groups = (set(state["param_groups"][0]) for state in (fresh, written))
-    states = (set(state["state"].get(0, ())) for state in (fresh, written))
-    if len(set(map(frozenset, groups))) > 1 or not next(states) <= next(states):
-        raise UserError(
-            f"resume: {resume} is of another optimizer: choose the one it was run with."
-        )
-
-
-def interrupted(folder: Path, steps: int) -> str:
-    """What to say after Ctrl+C."""
-    way = (
-        f"go on with resume={folder}"
-        if (folder / "checkpoints" / "last.ckpt").exists()
-        else "too early to resume"
-    )
-    return f"Interrupted after {steps} steps; {way}."
-
-
 def versions() -> dict[str, str]:
     """Of this project and of what it stands on."""
     names = ("torch", "lightning", "diffusers", "transformers", "hydra-core")
@@ -250,8 +180,10 @@ def main() -> None:
     # Idle threads of OpenMP wait asleep: where other programs want the cores too, waiting awake costs both dearly.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = any(re.fullmatch(r"\+*debug=(true|True|1|yes|on)", a) for a in sys.argv)
+    sys.argv[1:] = with_former(sys.argv[1:])
     try:
-        task()
+        with terminable():
+            task()
     except KeyboardInterrupt:
         sys.exit("Interrupted.")
     except Exception as error:
@@ -270,10 +202,7 @@ def explain(error: BaseException) -> str | None:
 
 def _quiet(cfg: DictConfig) -> None:
     """Silence what libraries say of things that are as they should be here."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
+    silence()
     if any(one.get("offline") for one in cfg.logger.values()):
         from geodesic_lightning.lean import set_up_wandb
 

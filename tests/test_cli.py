@@ -172,7 +172,7 @@ def test_failing_job_stops_no_other_and_is_told(geodesic):
     assert done.code == 1
     assert done.err.startswith("Error in job 1 (")
     assert "model.density=nope,model=exact): model.density: got 'nope'" in done.err
-    assert done.err.splitlines()[-1].startswith("Error: not every job succeeded")
+    assert done.err.splitlines()[-1].startswith("Error: failed: job 1 (")
     assert "Traceback" not in done.err
     assert [(Path("sweep") / str(job) / "summary.json").exists() for job in range(3)] == [
         True,

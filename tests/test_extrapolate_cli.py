@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from geodesic_lightning.distance.__main__ import main as distance
 
-EXACT = ("model=exact", "model.density=mixture", "solver.segments=4", "solver.frames=3")
-SHOOT = ("solver=ivp", *EXACT)
+EXACT = ("model=exact", "model.density=mixture", "solver.segments=4")
+SHOOT = ("solver=ivp", *EXACT, "solver.frames=3")
 
 
 def summary(done):
@@ -29,6 +29,16 @@ def test_three_words_shoot(geodesic):
     assert said["solver"] == "ivp"
     assert said["converged"] is True
     assert said["length_reference"] is None  # that geodesic ends elsewhere
+
+
+def test_a_path_is_continued_under_its_own_alpha(geodesic):
+    first = geodesic(*EXACT, "solver.frames=3", "solver.alpha=0.123", "callbacks=log", "hydra.run.dir=first")
+    assert first.code == 0, first.err
+    onward = (*SHOOT, "velocity=continue", f"velocity.path={first.folder}", "callbacks=none")
+    for name, given, alpha in (("same", (), 0.123), ("other", ("solver.alpha=0.2",), 0.2)):
+        done = geodesic(*onward, *given, f"hydra.run.dir={name}")
+        assert done.code == 0, done.err
+        assert summary(done)["alpha"] == alpha
 
 
 def test_a_path_is_continued_and_a_fan_has_a_sheet(geodesic):
@@ -49,7 +59,7 @@ def test_an_interrupted_shot_is_resumed(geodesic):
     assert geodesic(*SHOOT, *long, "hydra.run.dir=whole").code == 0
     part = geodesic(*SHOOT, *long, "trainer.max_steps=5", "hydra.run.dir=part")
     assert part.code == 0
-    rest = geodesic(*SHOOT, *long, "resume=part", "hydra.run.dir=rest")
+    rest = geodesic(*SHOOT, *long, "resume=part", "trainer.max_steps=-1", "hydra.run.dir=rest")
     assert rest.code == 0, rest.err
     assert summary(part)["converged"] is False
     paths = [load_file(rest.folder.parent / n / "path.safetensors") for n in ("whole", "rest")]
@@ -104,9 +114,10 @@ def test_distance_of_two(pictures, capsys):
 def test_distance_is_a_word_of_the_command(geodesic, tmp_path):
     for name, grey in (("a.png", 10), ("b.png", 200)):
         Image.new("L", (16, 16), grey).save(tmp_path / "place" / name)
-    done = geodesic(
-        "distance", "a.png", "b.png", *EXACT, "folder=out", "logger=csv", "hydra.run.dir=x"
-    )
+    done = geodesic("distance", "a.png", "b.png", *EXACT, "condition=unconditional", "folder=out")
+    assert done.code == 1
+    assert "condition changes no distance" in done.err
+    done = geodesic("distance", "a.png", "b.png", *EXACT, "folder=out")
     assert done.code == 0, done.err
     assert (tmp_path / "place" / "out" / "distance.json").exists()
 

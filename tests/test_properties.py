@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import geodesic_lightning
 
 CORE = Path(geodesic_lightning.__file__).parent
-EDGE = {"app.py", "explain.py", "lean.py", "__main__.py"}  # commands
+EDGE = {"app.py", "explain.py", "lean.py", "sweep.py", "__main__.py"}  # commands
 # Few steps everywhere: these runs show how parts fit, not how well they solve.
 SMALL = (*("solver.segments=4", "solver.frames=3", "trainer.max_steps=4", "scheduler.steps=10"),)
 RING = ("model=exact", "model.density=ring")
@@ -168,6 +168,7 @@ def test_any_shape_of_latent(geodesic, odd_sd2):
 # -- 6: interrupted and resumed --------------------------------------------------------------------
 
 
+FURTHER = ("trainer.max_steps=-1",)  # than the run that is resumed, whose settings hold otherwise
 OPTIMIZERS = {
     "semi_implicit": ("optimizer.tolerance=1e-7",),
     "paper": ("optimizer.end_early=false", "optimizer.iterations=3", "optimizer.lr=0.01"),
@@ -183,7 +184,7 @@ def test_resumed_run_ends_where_the_run_without_a_stop_does(geodesic, optimizer,
     usual += OPTIMIZERS[optimizer]
     whole = geodesic(*usual, "hydra.run.dir=whole")
     part = geodesic(*usual, "hydra.run.dir=part", "trainer.max_steps=4")
-    resumed = geodesic(*usual, "hydra.run.dir=resumed", f"resume={part.folder}")
+    resumed = geodesic(*usual, "hydra.run.dir=resumed", f"resume={part.folder}", *FURTHER)
     assert whole.code == part.code == resumed.code == 0, resumed.err
     assert not torch.equal(padded(nodes(part.folder)), padded(nodes(whole.folder)))
     assert torch.equal(nodes(resumed.folder), nodes(whole.folder))
@@ -199,7 +200,7 @@ def padded(found: torch.Tensor) -> torch.Tensor:
 def test_run_that_was_interrupted_says_how_to_go_on(geodesic, monkeypatch):
     from geodesic_lightning.solvers.bvp import BoundaryValueSolver
 
-    usual = (*RING, "callbacks=log", "callbacks.checkpoint.every_n_train_steps=1")
+    usual = (*RING, "callbacks=log", "callbacks.checkpoint.every_n_seconds=1000")
     whole = geodesic(*usual, "hydra.run.dir=whole")
     step, count = BoundaryValueSolver.training_step, itertools.count()
 

@@ -45,6 +45,13 @@ GROUPS = (
 
 
 @dataclass
+class Sweep:
+    """A sweep that is started again: with resume, what is finished is skipped, the rest goes on."""
+
+    resume: bool = False
+
+
+@dataclass
 class Config:
     """The whole run."""
 
@@ -62,6 +69,8 @@ class Config:
     seed: int = 0
     folder: str = "${hydra:runtime.output_dir}"
     resume: str | None = None
+    sweep: Sweep = field(default_factory=Sweep)
+    objective: str | None = None
     velocity: Any = None
     retime: Any = MISSING
     perceptual: Any = MISSING

@@ -16,13 +16,9 @@ class SavePath:
 
 @dataclass
 class Checkpoint:
-    _target_: str = "lightning.pytorch.callbacks.ModelCheckpoint"
-    dirpath: str = "${folder}/checkpoints"
-    save_last: bool = True
-    save_top_k: int = 0
-    every_n_train_steps: int = 10
-    save_on_train_epoch_end: bool = True
-    auto_insert_metric_name: bool = False
+    _target_: str = "geodesic_lightning.callbacks.Checkpoint"
+    folder: str = "${folder}"
+    every_n_seconds: float = 10
 
 
 @dataclass

@@ -23,6 +23,10 @@ class SteppingSolver(Solver):
     def on_fit_start(self) -> None:
         self._began, self._decoded = time.perf_counter(), self.seconds["decode"]
 
+    def on_train_start(self) -> None:
+        if self.finished:  # as a run is that was stopped after its last step
+            self.trainer.should_stop = True
+
     def on_fit_end(self) -> None:
         shown = self.seconds["decode"] - self._decoded
         self.seconds["solve"] += time.perf_counter() - self._began - shown

@@ -1,0 +1,59 @@
+"""The folders of runs: one run a folder, and nothing that a run has left is written over."""
+
+import itertools
+import shutil
+from pathlib import Path
+
+from geodesic_lightning.errors import UserError
+
+# What runs leave in their folders, beside Hydra's own .hydra and log.
+LEFT = (
+    *("checkpoints", "frames", "hparams.yaml", "metrics.csv", "multirun.yaml"),
+    *(
+        "curves.png",
+        "fan.png",
+        "mean.png",
+        "path.safetensors",
+        "picture.png",
+        "report.md",
+        "strip.png",
+    ),
+    *("summary.json", "video.mp4", "videos", "wandb", "failed.json"),
+)
+
+
+def refuse_taken(folder: Path, setting: str) -> None:
+    """Raise UserError where a run has left its files; a folder that has others may be used."""
+    if found := [name for name in LEFT if (folder / name).exists()]:
+        on = " (or add sweep.resume=true to go on with it)" if setting == "hydra.sweep.dir" else ""
+        raise UserError(
+            f"{folder} already holds a run ({found[0]}), expected a folder without one: nothing is "
+            f"overwritten, give another {setting}={on}"
+        )
+
+
+def claim(folder: Path) -> Path:
+    """Make the folder, or the first of folder-2, folder-3, … that nobody has: it is this run's alone."""
+    for number in itertools.count(1):
+        free = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        try:
+            free.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return free
+    raise AssertionError("there are always more numbers")
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Move what an unfinished run left into folder/unfinished, unfinished-2, …
+
+    Returns:
+        where it is now, if the run wrote a checkpoint to go on from; otherwise None.
+    """
+    left = [folder / name for name in LEFT if (folder / name).exists()]
+    if not left:
+        return None
+    aside = claim(folder / "unfinished")
+    for file in left:
+        shutil.move(file, aside / file.name)
+    return aside if (aside / "checkpoints").exists() else None

@@ -1,0 +1,129 @@
+"""Going on with a run that was stopped: its settings, its checkpoint, and what to say when it is stopped."""
+
+import re
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from geodesic_lightning.errors import UserError
+
+
+class Terminated(SystemExit):
+    """SIGTERM, as a scheduler sends it before it kills."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Inside, SIGTERM raises Terminated, as Ctrl+C raises KeyboardInterrupt.
+
+    Where somebody handles the signal already, as submitit's jobs do, it is left to them.
+    """
+
+    def terminate(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is tidying up
+        raise Terminated("Terminated.")
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def with_former(words: Sequence[str]) -> list[str]:
+    """The command line, before it the settings of the run it resumes that it does not set itself.
+
+    A word of a group (model=…) also replaces what was set in it (model.…=…).
+    """
+    given = {_key(word): word for word in words if "=" in word}
+    folder = Path(given.get("resume", "").partition("=")[2].strip("'\"") or "/dev/null")
+    if not (file := folder / ".hydra" / "overrides.yaml").is_file():
+        return list(words)
+    former = [str(word) for word in yaml.safe_load(file.read_text(encoding="utf-8")) or []]
+    kept = [
+        word
+        for word in former
+        if not any(_key(word) == key or _key(word).startswith(f"{key}.") for key in given)
+        and _key(word) != "sweep.resume"
+    ]
+    # A job of a sweep that an experiment prescribes is resumed alone.
+    alone = [] if {"-m", "--multirun"} & set(words) else ["hydra.mode=RUN"]
+    return [*kept, *alone, *words]
+
+
+def _key(word: str) -> str:
+    """group or group.setting of an override."""
+    return re.split("[=@]", word.lstrip("+~"), maxsplit=1)[0]
+
+
+def checkpoint(resume: str | Path | None) -> str | None:
+    """The checkpoint file of a run's folder, or the file itself.
+
+    None where there is nothing to resume, and where the run was stopped before its first step.
+
+    Raises:
+        UserError: it is neither a file nor the folder of a run.
+    """
+    if resume is None:
+        return None
+    folder = Path(resume)
+    found = folder / "checkpoints" / "last.ckpt" if folder.is_dir() else folder
+    if found.is_file():
+        return str(found)
+    if (folder / ".hydra").is_dir() and not (folder / "summary.json").exists():
+        return None
+    raise UserError(
+        f"resume: {found} does not exist, expected the folder of a run that wrote "
+        "checkpoints/last.ckpt."
+    )
+
+
+def check_resumable(resume: str, solver) -> None:
+    """Raise UserError unless the checkpoint is of a path between these ends, by this optimizer."""
+    import torch
+
+    if "fit" not in solver.verbs:
+        raise UserError(
+            f"resume: got {resume}, but solver={solver.name} solves nothing: leave it out."
+        )
+    try:
+        saved = torch.load(resume, map_location=solver.device, weights_only=True)
+        states, written = saved["state_dict"], saved["optimizer_states"][0]
+    except Exception as error:  # whatever unpickling a file of another kind comes upon
+        raise UserError(
+            f"resume: {resume} is not a run's checkpoint: give a run's folder."
+        ) from error
+    for name, own in solver.named_buffers():
+        if name in getattr(solver, "moving", ()):
+            continue
+        other = states.get(name)
+        if other is None or other.shape != own.shape or (other - own).norm() > 1e-2 * own.norm():
+            raise UserError(
+                f"resume: {resume} is of a path between other ends: give the same data and model."
+            )
+    fresh = solver.configure_optimizers().state_dict()
+    groups = (set(state["param_groups"][0]) for state in (fresh, written))
+    states = (set(state["state"].get(0, ())) for state in (fresh, written))
+    if len(set(map(frozenset, groups))) > 1 or not next(states) <= next(states):
+        raise UserError(
+            f"resume: {resume} is of another optimizer: choose the one it was run with."
+        )
+
+
+def interrupted(folder: Path, steps: int, sweep: str | None = None) -> str:
+    """What to say of a run that was stopped from outside; `sweep` is the folder of its sweep."""
+    if sweep is not None:
+        way = f"go on with sweep.resume=true hydra.sweep.dir={sweep}"
+    elif (folder / "checkpoints" / "last.ckpt").exists():
+        way = f"go on with resume={folder}"
+    else:
+        way = "too early to resume"
+    return f"Interrupted after {steps} steps; {way}."
