@@ -17,7 +17,10 @@ from geodesic_lightning.version import __version__
 if not (_Path(__file__).parent / "callbacks").is_dir():
     __path__.append(str(_Path(__file__).parent.parent))
 
-_API = ("Frames", "Path", "Solution", "analyse", "extrapolate", "interpolate")
+_API = (
+    *("Frames", "Path", "Settings", "Solution"),
+    *("analyse", "extrapolate", "interpolate", "mean", "through"),
+)
 
 __all__ = [*_API, "__version__"]
 

@@ -5,90 +5,87 @@
     print(solution.length, solution.evaluations)
     solution.save("morph")
 
-`extrapolate` shoots from one image instead, towards another, past a solved path, or anywhere.
-`analyse` asks of a clip whether it is a geodesic.
+    interpolate   the geodesic between two images
+    through       one path through more of them, open or closed
+    mean          the image nearest to all of several
+    extrapolate   shoot from one image, towards another, past a solved path, or anywhere
+    analyse       is a clip a geodesic?
+
+All take the settings of `Settings` by name.
 """
 
-import logging
-import time
-import warnings
-from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
-from torch import Tensor
 
-from geodesic_lightning import artifacts, assemble
+from geodesic_lightning import assemble
 from geodesic_lightning.clip import Clip, clip
 from geodesic_lightning.condition import prompts
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.frames import Frames, image, pair
+from geodesic_lightning.keyframes import keyframes
 from geodesic_lightning.launch import Random, Toward, Velocity
 from geodesic_lightning.optimizers.integrator import Integrator
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.path import Path
+from geodesic_lightning.retime import Timing
 from geodesic_lightning.scheduler import Scheduler
 from geodesic_lightning.score import Contrast, NoiseFree, NoisePrediction, Score, ScoreDistillation
+from geodesic_lightning.solution import Solution, solved
 from geodesic_lightning.solvers.base import Solver
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver
 from geodesic_lightning.solvers.clip import ClipSolver
 from geodesic_lightning.solvers.ivp import InitialValueSolver
+from geodesic_lightning.solvers.mean import MeanSolver
 
-__all__ = ["Frames", "Path", "Solution", "analyse", "extrapolate", "interpolate"]
+__all__ = [
+    "Frames",
+    "Path",
+    "Settings",
+    "Solution",
+    "analyse",
+    "extrapolate",
+    "interpolate",
+    "mean",
+    "through",
+]
 
 FIELDS = {field.name: field for field in (NoisePrediction, Contrast, ScoreDistillation, NoiseFree)}
 
 
-@dataclass(frozen=True)
-class Solution:
-    """A solved path.
+class Settings(TypedDict, total=False):
+    """What every function takes by name.
 
     Attributes:
-        frames: (m, 3, H, W) images in [0, 1]; given ones stand as they are, both ends or the start.
-        nodes: (N+1, *latent_shape) latents of the path, the ends included.
-        u: (N+1,) places of the nodes in [0, 1].
-        log_density: (N+1,) nats, relative to u = 0.
-        length: in the metric p^(−α)|dx|, relative to the density at u = 0.
-        evaluations: scores of single latents spent on solving.
-        summary: everything that the command line's summary.json says.
+        model: "embedded" (the default: the shipped model of drawn cats), a diffusers folder or hub
+            id, or a model object with the same verbs.
+        score: noise_prediction, contrast, sds or nfsd; or a maker (model, condition) → Score.
+        alpha: density exponent ≥ 0; None takes the model's for this score.
+        segments, frames: pieces of the path, images of the film; 16 and 17.
+        scheduler: sampler and noise level of the path; None is Scheduler().
+        optimizer: maker (parameters, problem=, segments=) → Optimizer, in place of the solver's
+            usual one.
+        condition, manifold: makers as for `assemble.assemble`.
+        timing: which places of the path the film shows (retime.py); None is equal distances.
+        device: where to compute; None is a GPU if there is one.
+        seed: of whatever is random.
     """
 
-    frames: Tensor
-    nodes: Tensor
-    u: Tensor
-    log_density: Tensor
-    length: float
-    evaluations: int
-    summary: dict[str, Any]
-
-    def save(self, folder: str | FilePath, fps: float = 12) -> FilePath:
-        """Write video.mp4, strip.png, frames/, path.safetensors and summary.json; returns the folder.
-
-        Raises:
-            UserError: the folder already holds a run, or cannot be written.
-        """
-        folder = FilePath(folder)
-        if (folder / "summary.json").exists():
-            raise UserError(
-                f"{folder} already holds a run, expected a new folder: nothing is overwritten."
-            )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{folder} cannot be made ({error.strerror}): give another folder."
-            ) from error
-        artifacts.write_video(self.frames, folder / "video.mp4", fps)
-        artifacts.write_frames(self.frames, folder / "frames")
-        artifacts.write_image(artifacts.strip(self.frames), folder / "strip.png")
-        tensors = {"nodes": self.nodes[1:-1], "u": self.u, "ends": self.nodes[[0, -1]]}
-        artifacts.write_path(folder / "path.safetensors", tensors, {"finished": True})
-        artifacts.write_json(folder / "summary.json", self.summary)
-        return folder
+    model: Any
+    score: str | Callable[..., Score]
+    alpha: float | None
+    segments: int
+    frames: int
+    scheduler: Scheduler | None
+    optimizer: Callable | None
+    condition: Callable
+    manifold: Callable
+    timing: Timing | None
+    device: str | torch.device | None
+    seed: int
 
 
 def interpolate(
@@ -97,46 +94,69 @@ def interpolate(
     prompt_start: str = "",
     prompt_end: str = "",
     *,
-    model: Any = "embedded",
-    score: str | Callable[..., Score] = "noise_prediction",
-    alpha: float | None = None,
-    segments: int = 16,
-    frames: int = 17,
     tolerance: float = 1e-4,
-    noise_level: float = 0.6,
-    optimizer: Callable | None = None,
-    condition: Callable = prompts,
-    manifold: Callable = assemble.automatic,
-    device: str | torch.device | None = None,
-    seed: int = 0,
+    **settings: Unpack[Settings],
 ) -> Solution:
     """The geodesic between two images, by default through the shipped model of drawn cats.
 
     Args:
         start, end: image files or PIL images.
         prompt_start, prompt_end: what they show.
-        model: "embedded", a diffusers folder or hub id, or a model object with the same verbs.
-        score: noise_prediction, contrast, sds or nfsd; or a maker (model, condition) → Score.
-        alpha: density exponent ≥ 0; None takes the model's for this score.
-        segments, frames: pieces of the path, images of the film.
         tolerance: predicted relative excess of length at which solving stops.
-        noise_level: of the path, in (0, 1].
-        optimizer: maker (parameters, problem=, segments=) → Optimizer, in place of SemiImplicit.
-        condition, manifold: makers as for `assemble.assemble`.
-        device: where to compute; None is a GPU if there is one.
-        seed: of whatever is random.
+        settings: see Settings.
 
     Raises:
         UserError: one sentence on what is wrong with the input.
     """
-    given = pair(start, end, prompt_start, prompt_end)
-    optimizer = optimizer or partial(SemiImplicit, tolerance=tolerance)
-    solver = partial(
-        BoundaryValueSolver, optimizer=optimizer, alpha=alpha, segments=segments, frames=frames
-    )
-    return _solved(
-        given, solver, model, score, condition, manifold, noise_level, device, seed, velocity=None
-    )
+    frames = pair(start, end, prompt_start, prompt_end)
+    return _run(frames, BoundaryValueSolver, _bending(tolerance), **settings)
+
+
+def through(
+    images: Sequence[Any],
+    prompts: Sequence[str] = (),
+    *,
+    closed: bool = False,
+    rounding: float = 0.3,
+    tolerance: float = 1e-4,
+    **settings: Unpack[Settings],
+) -> Solution:
+    """One path through several images in their order, smooth at each; see docs/keyframes.md.
+
+    Args:
+        images: image files or PIL images, two or more.
+        prompts: one an image, or none.
+        closed: the path leads back to the first image.
+        rounding: part of each leg in which the path may leave its geodesic for smoothness' sake.
+        tolerance, settings: as for `interpolate`.
+
+    Raises:
+        UserError: one sentence on what is wrong with the input.
+    """
+    frames = keyframes(images, prompts, closed, rounding)
+    return _run(frames, BoundaryValueSolver, _bending(tolerance), **settings)
+
+
+def mean(
+    images: Sequence[Any],
+    prompts: Sequence[str] = (),
+    *,
+    tolerance: float = 1e-3,
+    **settings: Unpack[Settings],
+) -> Solution:
+    """The mean of several images: the film goes from each to it; `summary["mean"]` has distances.
+
+    Args:
+        images, prompts: as for `through`.
+        tolerance: of the mean's place: the mean velocity as a part of the mean distance.
+        settings: see Settings; `segments` are those of each leg, 8 by default.
+
+    Raises:
+        UserError: one sentence on what is wrong with the input.
+    """
+    settings.setdefault("segments", 8)
+    solver = partial(MeanSolver, tolerance=tolerance)
+    return _run(keyframes(images, prompts), solver, SemiImplicit, **settings)
 
 
 def extrapolate(
@@ -148,17 +168,7 @@ def extrapolate(
     velocity: Velocity | None = None,
     length: float = 1.0,
     gauge: str = "euclidean",
-    optimizer: Callable | None = None,
-    model: Any = "embedded",
-    score: str | Callable[..., Score] = "noise_prediction",
-    alpha: float | None = None,
-    segments: int = 16,
-    frames: int = 17,
-    noise_level: float = 0.6,
-    condition: Callable = prompts,
-    manifold: Callable = assemble.automatic,
-    device: str | torch.device | None = None,
-    seed: int = 0,
+    **settings: Unpack[Settings],
 ) -> Solution:
     """The geodesic from an image along a velocity; only the first frame is a given image.
 
@@ -169,28 +179,16 @@ def extrapolate(
             goes on past `toward`.
         length: how far, in the velocity's unit: with `toward` the distance of the two images.
         gauge: euclidean, or metric: then length is in the metric.
-        optimizer: maker of the integrator, in place of Integrator (RK4): Sweeps, say.
-        model, score, alpha, segments, frames, noise_level, condition, manifold, device, seed: as
-            for `interpolate`.
+        settings: see Settings; the optimizer is an integrator, by default Integrator (RK4).
 
     Raises:
         UserError: one sentence on what is wrong with the input.
     """
     alone = toward is None
-    given = image(start, prompt) if alone else pair(start, toward, prompt, prompt_toward)
-    velocity = velocity or (Random(seed=seed) if alone else Toward())
-    solver = partial(
-        InitialValueSolver,
-        optimizer=optimizer or Integrator,
-        alpha=alpha,
-        length=length,
-        segments=segments,
-        frames=frames,
-        gauge=gauge,
-    )
-    return _solved(
-        given, solver, model, score, condition, manifold, noise_level, device, seed, velocity
-    )
+    frames = image(start, prompt) if alone else pair(start, toward, prompt, prompt_toward)
+    velocity = velocity or (Random(seed=settings.get("seed", 0)) if alone else Toward())
+    solver = partial(InitialValueSolver, length=length, gauge=gauge)
+    return _run(frames, solver, Integrator, velocity, **settings)
 
 
 def analyse(
@@ -200,58 +198,45 @@ def analyse(
     stride: int = 1,
     range: tuple[int, int] | None = None,
     resize: str = "crop",
-    model: Any = "embedded",
-    score: str | Callable[..., Score] = "noise_prediction",
-    alpha: float | None = None,
-    segments: int = 16,
-    frames: int = 17,
-    noise_level: float = 0.6,
-    optimizer: Callable | None = None,
-    condition: Callable = prompts,
-    manifold: Callable = assemble.automatic,
-    device: str | torch.device | None = None,
-    seed: int = 0,
+    **settings: Unpack[Settings],
 ) -> Solution:
     """Is a clip a geodesic? `summary["clip"]` says what report.md would; see docs/clips.md.
 
     Args:
         film: an mp4, gif or webp, or a folder of pictures; prompt: what all frames show.
         stride, range, resize: every stride-th frame of [first, last + 1); crop or stretch.
-        segments: of the geodesic between the clip's ends; optimizer: of it.
-        model, score, alpha, frames, noise_level, condition, manifold, device, seed: as for
-            `interpolate`.
+        settings: see Settings; `segments` are those of the geodesic between the clip's ends.
 
     Raises:
         UserError: one sentence on what is wrong with the input.
     """
-    given = clip(film, prompt, stride, range, resize)
-    solver = partial(
-        ClipSolver,
-        optimizer=optimizer or SemiImplicit,
-        alpha=alpha,
-        segments=segments,
-        frames=frames,
-    )
-    return _solved(
-        given, solver, model, score, condition, manifold, noise_level, device, seed, velocity=None
-    )
+    return _run(clip(film, prompt, stride, range, resize), ClipSolver, SemiImplicit, **settings)
 
 
-def _solved(
+def _bending(tolerance: float) -> Callable:
+    return partial(SemiImplicit, tolerance=tolerance)
+
+
+def _run(
     given: Frames | Clip,
     solver: Callable[..., Solver],
-    model: Any,
-    score: str | Callable[..., Score],
-    condition: Callable,
-    manifold: Callable,
-    noise_level: float,
-    device: str | torch.device | None,
-    seed: int,
-    velocity: Velocity | None,
+    usual: Callable,
+    velocity: Velocity | None = None,
+    *,
+    model: Any = "embedded",
+    score: str | Callable[..., Score] = "noise_prediction",
+    alpha: float | None = None,
+    segments: int = 16,
+    frames: int = 17,
+    scheduler: Scheduler | None = None,
+    optimizer: Callable | None = None,
+    condition: Callable = prompts,
+    manifold: Callable = assemble.automatic,
+    timing: Timing | None = None,
+    device: str | torch.device | None = None,
+    seed: int = 0,
 ) -> Solution:
-    """Load the model if it is a name, put the parts together, and run."""
-    import lightning as L
-
+    """Load the model if it is a name, put the parts together, and solve."""
     if isinstance(score, str):
         if score not in FIELDS:
             raise UserError(f"score: got {score!r}, expected one of {', '.join(FIELDS)}.")
@@ -260,68 +245,23 @@ def _solved(
         from geodesic_lightning.diffusion import DiffusionModel, embedded
 
         make = embedded if model == "embedded" else partial(DiffusionModel, model, name=model)
-        model = make(scheduler=Scheduler(noise_level=noise_level))
+        model = make(scheduler=scheduler or Scheduler())
+    elif scheduler is not None:
+        raise UserError("scheduler: the model given has its own, expected None.")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     clock = assemble.Clock()
     built = assemble.assemble(
         model.to(device),
         given,
-        solver,
+        partial(
+            solver, optimizer=optimizer or usual, alpha=alpha, segments=segments, frames=frames
+        ),
         score,
         condition,
         manifold=manifold,
         clock=clock,
         velocity=velocity,
+        timing=timing,
     )
     context = {"model": model.name, "seed": seed, "seconds": clock.seconds}
-    return solution(built, L, context, device)
-
-
-def solution(solver: Solver, lightning, context: dict[str, Any], device: torch.device) -> Solution:
-    """Run the solver's verbs under a quiet Trainer and gather what came of it."""
-    from geodesic_lightning.batches import Batches
-
-    began = time.perf_counter()
-    solver.context = context
-    with _quiet():
-        trainer = lightning.Trainer(
-            accelerator="gpu" if device.type == "cuda" else device.type,
-            devices=1,
-            max_epochs=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        if "fit" in solver.verbs:
-            trainer.fit(solver, train_dataloaders=Batches())
-        trainer.validate(solver, dataloaders=[0], verbose=False)
-    images, path = solver.frames(), solver.path
-    summary = solver.summary()
-    summary["seconds"]["total"] = sum(context["seconds"].values()) + time.perf_counter() - began
-    return Solution(
-        frames=images,
-        nodes=path.chart(path.points()).cpu(),
-        u=path.u.cpu(),
-        log_density=solver.measurement.log_density,
-        length=summary["length"],
-        evaluations=summary["score_evaluations"],
-        summary=summary,
-    )
-
-
-@contextmanager
-def _quiet():
-    """Without what Lightning says of things that are as they should be here; the caller's settings come back."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels):
-                logger.setLevel(level)
+    return solved(built, context, device)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.frames import SHIPPED, Frames, read_image
@@ -16,7 +17,7 @@ __all__ = ["keyframe_points", "keyframes", "shipped_keyframes"]
 
 
 def keyframes(
-    images: Sequence[str | Path],
+    images: Sequence[str | Path | Image.Image],
     prompts: Sequence[str] = (),
     closed: bool = False,
     rounding: float = 0.3,
@@ -24,7 +25,7 @@ def keyframes(
     """Images with their prompts.
 
     Args:
-        images: files, two or more; three or more if closed.
+        images: files or PIL images, two or more; three or more if closed.
         prompts: one an image, or none at all.
         closed: the path leads back to the first image.
         rounding: part of each leg, from either image, in which the path may leave its geodesic to
@@ -46,11 +47,15 @@ def keyframes(
     return Frames(
         None,
         tuple(prompts) or ("",) * len(images),
-        tuple(Path(image).name for image in images),
+        tuple(_name(image, number) for number, image in enumerate(images, 1)),
         pictures=tuple(read_image(image) for image in images),
         closed=closed,
         rounding=_part(rounding),
     )
+
+
+def _name(image: str | Path | Image.Image, number: int) -> str:
+    return f"image {number}" if isinstance(image, Image.Image) else Path(image).name
 
 
 def shipped_keyframes(names: Sequence[str], closed: bool = False, rounding: float = 0.3) -> Frames:

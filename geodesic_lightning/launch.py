@@ -63,6 +63,7 @@ class Launch:
         frame: which of the frames stands at the start.
         prompt: the place of the start's prompt on the frames' condition.
         prompt_rate: how far the prompt goes along the condition in one unit of length.
+        alpha: of the path that the shot goes on from; None where there is none.
     """
 
     start: Tensor
@@ -71,6 +72,7 @@ class Launch:
     frame: int = 0
     prompt: float = 0.0
     prompt_rate: float = 0.0
+    alpha: float | None = None
 
 
 class Along:
@@ -150,7 +152,7 @@ class Onward:
         self, path: str, reverse: bool = False, count: int = 1, spread: float = 0.5, seed: int = 0
     ) -> None:
         self.path, self.reverse, self.fan = path, reverse, Fan(count, spread, seed)
-        self.points = read_path(path)
+        self.points, self.alpha = read_path(path)
 
     def __call__(self, view: View) -> Launch:
         points = self.points.to(view.latents)
@@ -171,7 +173,7 @@ class Onward:
         ways = self.fan(start, way, view.manifold)
         unit = float(view.manifold.dist(points[:-1], points[1:]).sum())
         frame, prompt = (0, 0.0) if self.reverse else (-1, 1.0)
-        return Launch(view.chart(start), ways, unit, frame=frame, prompt=prompt)
+        return Launch(view.chart(start), ways, unit, frame, prompt, alpha=self.alpha)
 
 
 class PromptChange:
@@ -262,21 +264,21 @@ class Random:
         return Launch(view.chart(start), _unit(view.manifold.proju(start, ways)), unit)
 
 
-def read_path(path: str) -> Tensor:
-    """Points (N+1, d) of a path.safetensors, or of the run's folder it is in."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def read_path(path: str) -> tuple[Tensor, float | None]:
+    """Points (N+1, d) of a path.safetensors, or of the run's folder it is in, and the path's α."""
+    from safetensors import SafetensorError, safe_open
 
     file = FilePath(path).expanduser()
     file = file / "path.safetensors" if file.is_dir() else file
     if not file.is_file():
         raise UserError(f"velocity.path: {file} does not exist; give the folder of a solved run.")
     try:
-        found = load_file(file)
-        nodes, ends = found["nodes"].flatten(1), found["ends"].flatten(1)
-    except (SafetensorError, KeyError, OSError) as error:
+        with safe_open(file, "pt") as found:
+            nodes, ends = (found.get_tensor(name).flatten(1) for name in ("nodes", "ends"))
+            alpha = (found.metadata() or {}).get("alpha")
+    except (SafetensorError, OSError) as error:
         raise UserError(f"velocity.path: {file} holds no path: give that of a run.") from error
-    return torch.cat([ends[:1], nodes, ends[1:]])
+    return torch.cat([ends[:1], nodes, ends[1:]]), None if alpha is None else float(alpha)
 
 
 def _unit(v: Tensor) -> Tensor:

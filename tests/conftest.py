@@ -38,7 +38,7 @@ def geodesic(monkeypatch, capsys, tmp_path):
     def command(*overrides: str) -> Outcome:
         given = {o.split("=")[0].lstrip("+") for o in overrides}
         usual = {"hydra.run.dir": "run", "logger": "csv"}
-        if given & {"-m", "--help", "--cfg"}:
+        if given & {"-m", "--help", "--cfg", "distance"}:
             usual = {}
         rest = [f"{key}={value}" for key, value in usual.items() if key not in given]
         monkeypatch.setattr(sys, "argv", ["geodesic", *overrides, *rest])

@@ -2,13 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
-from geodesic_lightning import interpolate
+from geodesic_lightning import interpolate, mean, through
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.exact import ExactModel
-from geodesic_lightning.frames import SHIPPED
+from geodesic_lightning.frames import SHIPPED, read_image
+from geodesic_lightning.scheduler import Scheduler
 
 ENDS = SHIPPED / "pair_cat_start.png", SHIPPED / "pair_cat_end.png"
 
@@ -35,6 +37,36 @@ def test_the_ends_are_the_given_images():
     solution = interpolate(*ENDS, "a happy orange cat", "a sly blue cat", segments=4, frames=3, tolerance=1e-2)
     given = pair(*ENDS).at(solution.frames.shape[-1]).images
     assert torch.equal(solution.frames[[0, -1]], given)
+
+
+def test_through_passes_every_image_and_comes_back():
+    from PIL import Image
+
+    ends = [SHIPPED / "pair_cat_start.png", Image.open(SHIPPED / "pair_cat_end.png"), SHIPPED / "pair_ears_end.png"]
+    settings = {"segments": 3, "frames": 6, "tolerance": 1e-2}
+    solution = through(ends, ["a cat"] * 3, closed=True, **settings)
+    given = [read_image(one).resize((128, 128)) for one in ends]
+    assert solution.frames.shape == (6, 3, 128, 128)  # a loop shows its first image once
+    for frame, image in zip(solution.frames[::2], given):
+        # Resized by another filter than the project's: the same picture to a few per cent.
+        seen = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1) / 255
+        assert (frame - seen).abs().mean() < 0.03
+    assert len(solution.summary["keyframes"]["corners_degrees"]) == 3
+
+
+def test_mean_of_two_is_in_the_middle():
+    settings = {"model": ExactModel("gaussian"), "segments": 6, "frames": 3}
+    solution = mean(ENDS, **settings)
+    near, far = solution.summary["mean"]["distances"]
+    assert near == pytest.approx(far, rel=5e-3)  # five times the mean's own tolerance
+    between = interpolate(*ENDS, **settings, alpha=solution.summary["alpha"])
+    # Both are relative to p = 1 at the first image; two half paths are cut finer than the whole.
+    assert near + far == pytest.approx(between.length, rel=5e-3)
+
+
+def test_a_scheduler_is_for_a_model_that_is_made_here():
+    with pytest.raises(UserError, match="scheduler: the model given has its own"):
+        interpolate(*ENDS, model=ExactModel("ring"), scheduler=Scheduler("ddim", 50))
 
 
 def test_wrong_names_are_one_sentence():

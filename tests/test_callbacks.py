@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import lightning
@@ -57,6 +58,7 @@ class Relaxation(lightning.pytorch.LightningModule):
     def __init__(self, segments: int = 8, fail_at: int = 0) -> None:
         super().__init__()
         self.path = Chain(segments)
+        self.problem = SimpleNamespace(alpha=1.0)
         self.report: dict[str, float] = {}
         self.fail_at = fail_at
         self.decoded = 0
@@ -240,7 +242,7 @@ def test_the_path_file_holds_the_solved_nodes(tmp_path):
         assert torch.equal(file.get_tensor("nodes"), module.path.nodes)
         assert torch.equal(file.get_tensor("u"), torch.linspace(0, 1, 9))
         assert file.get_tensor("ends").tolist() == [[0.0, 0.0], [1.0, 0.0]]
-        assert file.metadata() == {"step": "5", "finished": "true"}
+        assert file.metadata() == {"step": "5", "finished": "true", "alpha": "1.0"}
 
 
 def test_a_failure_keeps_the_last_good_nodes(tmp_path):
@@ -249,7 +251,7 @@ def test_a_failure_keeps_the_last_good_nodes(tmp_path):
         run(everything(tmp_path), steps=9, fail_at=3)
     with safe_open(tmp_path / "path.safetensors", framework="pt") as file:
         assert torch.equal(file.get_tensor("nodes"), expected.path.nodes)
-        assert file.metadata() == {"step": "3", "finished": "false"}
+        assert file.metadata() == {"step": "3", "finished": "false", "alpha": "1.0"}
 
 
 def test_a_failure_before_the_first_step_writes_no_path(tmp_path):

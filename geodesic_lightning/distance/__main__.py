@@ -24,6 +24,10 @@ prints the matrix and writes distance.json and distance.png (the matrix and its 
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 MOST = 64  # images: 2016 pairs
+HEEDED = (
+    *("model", "score", "scheduler", "manifold", "optimizer", "solver.alpha", "solver.segments"),
+    *("folder", "seed", "debug"),
+)
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -111,6 +115,13 @@ def composed(overrides: Sequence[str]) -> Any:
 
     from geodesic_lightning.app import CONF, config
 
+    for word in overrides:
+        name = word.split("=")[0].lstrip("+~")
+        if not any(name == one or name.startswith(f"{one}.") for one in HEEDED):
+            raise UserError(
+                f"distance: {name} changes no distance (prompts are empty, nothing is decoded), "
+                f"expected settings of {', '.join(HEEDED)}: leave it out."
+            )
     now = datetime.now()
     default = f"folder=outputs/{now:%Y-%m-%d}/{now:%H-%M-%S}"
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -35,7 +35,8 @@ class InitialValueSolver(SteppingSolver):
         score: makes the score from a condition.
         decoder: makes the decoder from a condition.
         optimizer: makes the integrator from (parameters, problem=, segments=).
-        alpha, segments, frames: as for Solver.
+        alpha: as for Solver; None takes that of the path which the shot goes on from, if any.
+        segments, frames: as for Solver.
         length: how far, in units of the launch; negative the other way.
         gauge: of the integration: euclidean, or metric; then length is in the metric too, relative
             to p(start) = 1.
@@ -72,6 +73,8 @@ class InitialValueSolver(SteppingSolver):
         at_first = straight(start, velocities, segments, manifold)[0]
         # A path is made between its first two nodes, which are never antipodal, and drawn after.
         paths = [Path(launch.start, p[1].reshape(launch.start.shape), manifold) for p in at_first]
+        # A geodesic goes on only under the same α.
+        alpha = launch.alpha if alpha is None else alpha
         super().__init__(paths[0], score(along), decoder(along), alpha, segments, frames)
         self.others = nn.ModuleList(paths[1:])
         self.moving = {name for name, _ in self.named_buffers() if name.endswith(".end")}
