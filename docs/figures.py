@@ -1,0 +1,126 @@
+"""Make the pictures of README.md and docs/ anew, by the commands that stand beside them.
+
+    python docs/figures.py [name …]      all, or those named; a few minutes on two cores
+
+Runs go to outputs/figures/<name>; what is there already is taken as it is.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import torch
+from PIL import Image
+
+from geodesic_lightning.artifacts import write_animation
+
+HERE = Path(__file__).parent
+FIGURES, RUNS = HERE / "figures", HERE.parent / "outputs" / "figures"
+PAIRS = "geodesic_lightning/embedded/pairs"
+EIGHT = [
+    f"{PAIRS}/pair_{n}_{e}.png" for n in ("cat", "ears", "mood", "colour") for e in ("start", "end")
+]
+AHEAD = ("solver=ivp", "solver.frames=9")
+
+# name: (command after `python -m geodesic_lightning`, {file of the run: picture})
+COMMANDS = {
+    "cat": (("data=pair_cat",), {"strip.png": "pair_cat_strip.png", "curves.png": "pair_cat_curves.png"}),
+    "onward": (
+        (*AHEAD, "velocity=continue", f"velocity.path={RUNS / 'cat'}", "solver.length=0.5"),
+        {"strip.png": "extrapolation_strip.png"},
+    ),
+    "prompt": (
+        (
+            *AHEAD, "velocity=prompt", 'velocity.prompt="a sad blue cat with short round ears"', "solver.length=2",
+            "optimizer=picard",
+        ),
+        {"strip.png": "extrapolation_prompt.png"},
+    ),
+    "fan": (
+        ("solver=ivp", "velocity=random", "velocity.count=4", "solver.length=0.5", "optimizer=picard"),
+        {"fan.png": "extrapolation_fan.png"},
+    ),
+    "clip": (
+        ("experiment=clip",),
+        {f"report_{n}.png": f"clip_detour_{n}.png" for n in ("density", "bends", "angles")},
+    ),
+    "keyframes": (("experiment=keyframes", "solver.frames=13"), {"strip.png": "keyframes_strip.png"}),
+    "mean": (("experiment=mean",), {"strip.png": "mean_strip.png"}),
+}  # fmt: skip
+ALPHAS = {
+    "alpha_slerp": ("solver=slerp",),
+    **{f"alpha_{a}": (f"solver.alpha={a}",) for a in (0.001, 0.002, 0.003)},
+    "alpha_contrast": ("score=contrast", "solver.alpha=0.2"),
+}
+
+
+def run(name: str, words: tuple[str, ...]) -> Path:
+    """The folder of the run, made unless it is there."""
+    folder = RUNS / name
+    if not (folder / "summary.json").exists():
+        command = [
+            sys.executable,
+            "-m",
+            "geodesic_lightning",
+            *words,
+            "logger=csv",
+            f"hydra.run.dir={folder}",
+        ]
+        subprocess.run(command, check=True, cwd=HERE.parent)
+    return folder
+
+
+def copies(name: str) -> None:
+    """A run's own pictures."""
+    words, pictures = COMMANDS[name]
+    folder = run(name, words)
+    for source, target in pictures.items():
+        shutil.copyfile(folder / source, FIGURES / target)
+
+
+def cat() -> None:
+    """The first picture of README.md: there and back."""
+    copies("cat")
+    frames = sorted((RUNS / "cat" / "frames").iterdir())
+    film = torch.stack([torch.from_numpy(iio.imread(f)).permute(2, 0, 1) / 255 for f in frames])
+    write_animation(film, FIGURES / "pair_cat.webp", fps=12, ping_pong=True)
+
+
+def alpha() -> None:
+    """Strips of several α below each other."""
+    strips = [
+        Image.open(
+            run(name, ("data=pair_cat", "solver.frames=9", "callbacks=video", *words)) / "strip.png"
+        )
+        for name, words in ALPHAS.items()
+    ]
+    width, height = strips[0].size
+    sheet = Image.new("RGB", (width, len(strips) * (height + 3) - 3), "white")
+    for row, strip in enumerate(strips):
+        sheet.paste(strip, (0, row * (height + 3)))
+    sheet.save(FIGURES / "alpha.webp", quality=85)
+
+
+def distance() -> None:
+    """The map of eight cats."""
+    folder = RUNS / "distance"
+    if not (folder / "distance.json").exists():
+        command = [sys.executable, "-m", "geodesic_lightning.distance", *EIGHT, f"folder={folder}"]
+        subprocess.run(command, check=True, cwd=HERE.parent)
+    shutil.copyfile(folder / "distance.png", FIGURES / "distance.png")
+
+
+MAKERS = {
+    "cat": cat,
+    **{name: (lambda name=name: copies(name)) for name in COMMANDS if name != "cat"},
+    "alpha": alpha,
+    "distance": distance,
+}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or MAKERS:
+        if name not in MAKERS:
+            sys.exit(f"Error: no picture {name}, expected one of {', '.join(MAKERS)}.")
+        MAKERS[name]()
