@@ -44,10 +44,10 @@ def with_former(words: Sequence[str]) -> list[str]:
     A word of a group (model=…) also replaces what was set in it (model.…=…).
     """
     given = {_key(word): word for word in words if "=" in word}
-    folder = Path(given.get("resume", "").partition("=")[2].strip("'\"") or "/dev/null")
-    if not (file := folder / ".hydra" / "overrides.yaml").is_file():
+    resumed = given.get("resume", "").partition("=")[2].strip("'\"")
+    former = settings(Path(resumed)) if resumed else None
+    if former is None:
         return list(words)
-    former = [str(word) for word in yaml.safe_load(file.read_text(encoding="utf-8")) or []]
     kept = [
         word
         for word in former
@@ -57,6 +57,12 @@ def with_former(words: Sequence[str]) -> list[str]:
     # A job of a sweep that an experiment prescribes is resumed alone.
     alone = [] if {"-m", "--multirun"} & set(words) else ["hydra.mode=RUN"]
     return [*kept, *alone, *words]
+
+
+def settings(folder: Path) -> list[str] | None:
+    """What was set on the command line of the run in this folder; None where no run got as far as that."""
+    file = folder / ".hydra" / "overrides.yaml"
+    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def _key(word: str) -> str:
@@ -78,7 +84,7 @@ def checkpoint(resume: str | Path | None) -> str | None:
     found = folder / "checkpoints" / "last.ckpt" if folder.is_dir() else folder
     if found.is_file():
         return str(found)
-    if (folder / ".hydra").is_dir() and not (folder / "summary.json").exists():
+    if settings(folder) is not None and not (folder / "summary.json").exists():
         return None
     raise UserError(
         f"resume: {found} does not exist, expected the folder of a run that wrote "
