@@ -26,6 +26,7 @@ from geodesic_lightning.resume import (
     check_resumable,
     checkpoint,
     interrupted,
+    stopped,
     terminable,
     with_former,
 )
@@ -46,7 +47,7 @@ def task(cfg: DictConfig) -> dict | float | None:
     try:
         if cfg.sweep.resume and job.mode == RunMode.RUN:
             raise UserError("sweep.resume goes with -m; go on with one run by resume=<its folder>.")
-        done = sweep.finished(Path(cfg.folder), job.overrides.task) if cfg.sweep.resume else None
+        done = sweep.finished(Path(cfg.folder)) if sweep.folder() else None
         with terminable():
             summary = run(cfg) if done is None else done
         return sweep.objective(summary, cfg.objective) if cfg.objective else summary
@@ -69,7 +70,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     config.check(cfg)
     OmegaConf.resolve(cfg)
     folder = Path(cfg.folder)
-    resume = checkpoint(set_aside(folder) if cfg.sweep.resume else cfg.resume)
+    # A sweep's folder is its own: what stands in a job's is of the job itself, killed or queued again.
+    resume = checkpoint((sweep.folder() and set_aside(folder)) or cfg.resume)
     refuse_taken(folder, "hydra.run.dir")
     frames = instantiate(cfg.data)
 
@@ -116,7 +118,9 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     try:
         for verb in solver.verbs:
             go(trainer, solver, verb, resume)
-    except (SystemExit, KeyboardInterrupt):  # SystemExit: SIGTERM, and Lightning's answer to Ctrl+C
+    except (SystemExit, KeyboardInterrupt) as leaving:
+        if not stopped(leaving):
+            raise
         sys.exit(interrupted(folder, trainer.global_step, sweep.folder()))
     finally:
         _finish_wandb(failed=sys.exc_info()[0] is not None)

@@ -31,6 +31,14 @@ QUOTING = (
     "quote a text that has commas, brackets or equal signs: 'data.prompt_start=\"a red, sly cat\"'"
 )
 
+# Choices that plugins of Hydra bring, and the extra of this project that installs them.
+EXTRAS = {
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/submitit_slurm": "slurm",
+    "hydra/launcher/submitit_local": "slurm",
+    "hydra/sweeper/optuna": "tune",
+}
+
 SEE_HELP = "--help lists the groups and their choices"
 
 
@@ -59,6 +67,8 @@ def _user(error: UserError) -> str:
 
 def _choice(error: MissingConfigException) -> str:
     group, _, name = (error.missing_cfg_file or "").rpartition("/")
+    if extra := EXTRAS.get(f"{group}/{name}"):
+        return f"{group}={name} is not installed: pip install 'geodesic-lightning[{extra}]'."
     if not error.options:
         return f"No configuration {error.missing_cfg_file!r}: {SEE_HELP}."
     return f"{group}: got {name!r}, expected one of {', '.join(error.options)}."
@@ -127,6 +137,8 @@ def _composition(error: ConfigCompositionException) -> str:
 
 
 def _group(error: ValueError) -> str | None:
+    if str(error) == "No trials are completed yet.":
+        return "Every trial failed: what was wrong stands above."
     if "Config group override must be a string" in str(error):
         return f"A group got something that is not a name: write group=choice; {SEE_HELP}."
     return None

@@ -24,8 +24,11 @@ LEFT = (
 
 def refuse_taken(folder: Path, setting: str) -> None:
     """Raise UserError where a run has left its files; a folder that has others may be used."""
-    if found := [name for name in LEFT if (folder / name).exists()]:
-        on = " (or add sweep.resume=true to go on with it)" if setting == "hydra.sweep.dir" else ""
+    sweep = setting == "hydra.sweep.dir"
+    found = [name for name in LEFT if (folder / name).exists()]
+    found += [file.parent.name for file in folder.glob("*/.hydra") if sweep]
+    if found:
+        on = ", or add sweep.resume=true to go on with it" if sweep else ""
         raise UserError(
             f"{folder} already holds a run ({found[0]}), expected a folder without one: nothing is "
             f"overwritten, give another {setting}={on}"

@@ -124,6 +124,16 @@ def check_resumable(resume: str, solver) -> None:
         )
 
 
+def stopped(leaving: BaseException) -> bool:
+    """SIGTERM or Ctrl+C, whether as it is or as Lightning passes it on.
+
+    Other exits are of schedulers: submitit's, say, by which a job is queued again.
+    """
+    kinds = (KeyboardInterrupt, Terminated)
+    by_lightning = type(leaving).__name__ == "SIGTERMException"
+    return by_lightning or isinstance(leaving, kinds) or isinstance(leaving.__context__, kinds)
+
+
 def interrupted(folder: Path, steps: int, sweep: str | None = None) -> str:
     """What to say of a run that was stopped from outside; `sweep` is the folder of its sweep."""
     if sweep is not None:

@@ -121,8 +121,8 @@ def telling(overrides: Any) -> list[str]:
     return sorted(word for word in overrides if not word.lstrip("+~").startswith(ASIDE))
 
 
-def finished(folder: Path, overrides: Any) -> dict[str, Any] | None:
-    """The summary that an earlier start of this sweep left of this job, None if it is still to do.
+def finished(folder: Path) -> dict[str, Any] | None:
+    """The summary that an earlier start of this sweep left of the present job, None if it is still to do.
 
     Raises:
         UserError: the folder holds the result of other settings.
@@ -130,11 +130,14 @@ def finished(folder: Path, overrides: Any) -> dict[str, Any] | None:
     if not (folder / "summary.json").exists():
         return None
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    if telling(summary.get("overrides", [])) != telling(overrides):
+    was = summary.get("overrides", [])
+    if telling(was) != telling(HydraConfig.get().overrides.task):
         raise UserError(
-            f"sweep.resume: {folder} holds the result of {' '.join(summary.get('overrides', []))}: "
-            "give another hydra.sweep.dir=, or a sweeper that asks in the same order (a seed)."
+            f"{folder} holds the result of {' '.join(was)}, expected a sweep that numbers its jobs in the "
+            "same way: give another hydra.sweep.dir=, or the sweeper a seed."
         )
+    (folder / FAILED).unlink(missing_ok=True)
+    print(f"Job {HydraConfig.get().job.num} is done already.")
     return summary
 
 

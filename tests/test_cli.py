@@ -70,7 +70,7 @@ def test_help_lists_groups_and_choices_and_imports_nothing_heavy(shell):
     assert done.returncode == 0, done.stderr
     assert spent() - began < 3
     for folder in CONF.iterdir():
-        if folder.is_dir():
+        if folder.is_dir() and folder.name != "hydra":  # launchers: --hydra-help lists them
             choices = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
             assert f"{folder.name}: {choices}" in done.stdout
     assert done.stdout.endswith("[]\n")
