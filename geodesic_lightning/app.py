@@ -23,6 +23,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.folders import refuse_taken, set_aside
 from geodesic_lightning.quiet import silence
 from geodesic_lightning.resume import (
+    Terminated,
     check_resumable,
     checkpoint,
     interrupted,
@@ -118,10 +119,11 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     try:
         for verb in solver.verbs:
             go(trainer, solver, verb, resume)
-    except (SystemExit, KeyboardInterrupt) as leaving:
-        if not stopped(leaving):
+    except (SystemExit, KeyboardInterrupt, Terminated) as leaving:
+        if (code := stopped(leaving)) is None:
             raise
-        sys.exit(interrupted(folder, trainer.global_step, sweep.folder()))
+        print(interrupted(folder, trainer.global_step, sweep.folder()), file=sys.stderr)
+        sys.exit(code)
     finally:
         _finish_wandb(failed=sys.exc_info()[0] is not None)
     summary = solver.summary()
@@ -188,8 +190,9 @@ def main() -> None:
     try:
         with terminable():
             task()
-    except KeyboardInterrupt:
-        sys.exit("Interrupted.")
+    except (KeyboardInterrupt, Terminated) as leaving:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(stopped(leaving))
     except Exception as error:
         told = explain(error)
         if debug or told is None:

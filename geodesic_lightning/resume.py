@@ -12,7 +12,7 @@ import yaml
 from geodesic_lightning.errors import UserError
 
 
-class Terminated(SystemExit):
+class Terminated(BaseException):
     """SIGTERM, as a scheduler sends it before it kills."""
 
 
@@ -25,7 +25,7 @@ def terminable() -> Iterator[None]:
 
     def terminate(number: int, frame: object) -> None:
         signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is tidying up
-        raise Terminated("Terminated.")
+        raise Terminated
 
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
@@ -124,14 +124,16 @@ def check_resumable(resume: str, solver) -> None:
         )
 
 
-def stopped(leaving: BaseException) -> bool:
-    """SIGTERM or Ctrl+C, whether as it is or as Lightning passes it on.
+def stopped(leaving: BaseException) -> int | None:
+    """The shell's code for what stopped a run: 130 for Ctrl+C, 143 for SIGTERM.
 
-    Other exits are of schedulers: submitit's, say, by which a job is queued again.
+    Either may come as Lightning passes it on. None for other exits, which are of schedulers:
+    submitit's, say, by which a job is queued again.
     """
-    kinds = (KeyboardInterrupt, Terminated)
+    if isinstance(leaving, KeyboardInterrupt) or isinstance(leaving.__context__, KeyboardInterrupt):
+        return 130
     by_lightning = type(leaving).__name__ == "SIGTERMException"
-    return by_lightning or isinstance(leaving, kinds) or isinstance(leaving.__context__, kinds)
+    return 143 if by_lightning or isinstance(leaving, Terminated) else None
 
 
 def interrupted(folder: Path, steps: int, sweep: str | None = None) -> str:

@@ -212,7 +212,7 @@ def test_run_that_was_interrupted_says_how_to_go_on(geodesic, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(BoundaryValueSolver, "training_step", interrupts)
         stopped = geodesic(*usual, "hydra.run.dir=stopped")
-    assert stopped.code == 1
+    assert stopped.code == 130
     assert f"Interrupted after 4 steps; go on with resume={stopped.folder}" in stopped.err
     resumed = geodesic(*usual, "hydra.run.dir=resumed", f"resume={stopped.folder}")
     assert resumed.code == 0, resumed.err

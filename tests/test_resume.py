@@ -169,7 +169,7 @@ def test_sigterm_says_how_to_go_on_and_closes_wandb(tmp_path):
     wait_for(tmp_path / "run" / "checkpoints" / "last.ckpt", process)
     process.terminate()
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 143
     last = said.strip().splitlines()[-1]
     assert last.startswith("Interrupted after ")
     assert last.endswith(f"; go on with resume={tmp_path / 'run'}.")

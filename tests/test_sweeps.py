@@ -124,7 +124,7 @@ def test_an_interrupted_sweep_goes_on_from_the_job_s_checkpoint(geodesic, monkey
     with monkeypatch.context() as patched:
         patched.setattr(BoundaryValueSolver, "training_step", interrupts)
         stopped = geodesic(*words, "hydra.sweep.dir=part")
-    assert stopped.code == 1
+    assert stopped.code == 130
     assert "Interrupted after 3 steps; go on with sweep.resume=true" in stopped.err
     assert list(summaries(Path("part"))) == ["0"]
     again = geodesic(*words, "hydra.sweep.dir=part", "sweep.resume=true")
