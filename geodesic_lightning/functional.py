@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning import spline
+from geodesic_lightning.excess import predicted_excess
 from geodesic_lightning.manifold import Sphere
 from geodesic_lightning.path import Manifold
 
@@ -103,6 +104,7 @@ class Measurement:
         metric_speed: (N+1,) |γ'| p^(−α) per unit of arc length fraction.
         turning: (N−1,) unexplained turning per node, radians over the whole path.
         score_norm: (N+1,) |s|.
+        predicted_excess: relative, of the length over the geodesic's near it; NaN where none is predicted.
     """
 
     u: Tensor
@@ -115,6 +117,7 @@ class Measurement:
     metric_speed: Tensor
     turning: Tensor
     score_norm: Tensor
+    predicted_excess: float = float("nan")
 
 
 def measure(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold) -> Measurement:
@@ -142,6 +145,7 @@ def measure(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold) ->
         metric_speed=torch.from_numpy(whole.metric_speed),
         turning=bend.turning.cpu(),
         score_norm=scores.norm(dim=-1).cpu(),
+        predicted_excess=predicted_excess(bend.across, bend.spacing),
     )
 
 

@@ -131,7 +131,8 @@ class LegsProblem:
         The residual of the path itself is the spline's (departure), whose nodes need not be evenly
         spaced from leg to leg.
         """
-        found = self._whole.measure(points)
+        # Legs bend between their keyframes; of one path free to leave those nothing is predicted.
+        found = replace(self._whole.measure(points), predicted_excess=float("nan"))
         if points is not None:
             return found
         here = self.path.points()
@@ -167,6 +168,11 @@ class LegsEvaluation:
     def turning(self) -> Tensor:
         """Unexplained turning per node, radians over its leg."""
         return torch.cat([leg.residual.turning for leg in self.legs])
+
+    @property
+    def predicted_excess(self) -> float:
+        """The most of a leg."""
+        return max(leg.predicted_excess for leg in self.legs)
 
     @property
     def action(self) -> Action:

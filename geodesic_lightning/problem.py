@@ -10,6 +10,7 @@ from torch import Tensor
 
 from geodesic_lightning import functional, spline
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.excess import predicted_excess
 from geodesic_lightning.functional import Action, Measurement, Residual
 from geodesic_lightning.path import Path
 from geodesic_lightning.score import Score
@@ -30,6 +31,11 @@ class Evaluation:
     def turning(self) -> Tensor:
         """Unexplained turning per node, radians over the whole path: (N−1,)."""
         return self.residual.turning
+
+    @property
+    def predicted_excess(self) -> float:
+        """Of the length over the geodesic's, relative."""
+        return predicted_excess(self.residual.across, self.residual.spacing)
 
 
 class Problem:
@@ -147,6 +153,7 @@ class Problem:
             log_density=fine.log_density[::2],
             metric_speed=fine.metric_speed[::2],
             turning=found.turning,
+            predicted_excess=found.predicted_excess,
             score_norm=fine.score_norm[::2],
         )
 

@@ -14,6 +14,7 @@ from geodesic_lightning.legs import problem_on
 from geodesic_lightning.optics import reading
 from geodesic_lightning.path import Path
 from geodesic_lightning.retime import EvenInDistance, Timing, snapped
+from geodesic_lightning.scalars import FINAL, STEP
 from geodesic_lightning.score import Score
 
 
@@ -112,15 +113,21 @@ class Solver(L.LightningModule):
     def validation_step(self, batch, index: int) -> None:
         """Measure the path: every node scored once, no randomness."""
         self.measurement = self.problem.measure()
-        found = {
-            "length": self.measurement.length,
-            "energy": self.measurement.energy,
-            "log_density": float(self.measurement.log_density.mean()),
-            "residual": float(self.measurement.turning.mean())
-            if len(self.measurement.turning)
-            else 0.0,
+        self.say(readings(self.measurement))
+
+    def say(self, found: dict[str, float]) -> None:
+        """Log the outcome: what is measured of every path (scalars.FINAL), and what is a solver's own.
+
+        What solving has not said of its steps (scalars.STEP) is said once, so that all runs have a
+        point in the same panels.
+        """
+        found = found | {
+            "score_evaluations": float(self.problem.evaluations),
+            "seconds": self.seconds["solve"],
         }
-        self.log_dict({f"final/{k}": v for k, v in found.items()}, batch_size=1)
+        once = {f"solve/{name}": found[name] for name in STEP if name not in self.report}
+        own = {f"final/{name}": found[name] for name in found if name not in STEP}
+        self.log_dict({f"final/{name}": found[name] for name in FINAL} | own | once, batch_size=1)
 
     def summary(self) -> dict:
         """What summary.json says of the path; JSON-ready."""
@@ -155,6 +162,19 @@ class Solver(L.LightningModule):
         """Where the density is exact: the path's exact length against the known geodesic's."""
         judge = getattr(self.problem.score.model, "judge", None)
         return judge(self.path.points(), self.problem.alpha, self.path.manifold) if judge else {}
+
+
+def readings(measured: Measurement) -> dict[str, float]:
+    """Of a measured path what the outcome says, by scalars' names."""
+    turning = measured.turning
+    return {
+        "length": measured.length,
+        "energy": measured.energy,
+        "log_density": float(measured.log_density.mean()),
+        "log_density_end": float(measured.log_density[-1]),
+        "residual": float(turning.mean()) if len(turning) else 0.0,
+        "predicted_excess": measured.predicted_excess,
+    }
 
 
 def recommended(score: Score) -> float:

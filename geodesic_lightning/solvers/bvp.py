@@ -69,6 +69,7 @@ class BoundaryValueSolver(SteppingSolver):
             "length": float(latest.action.length),
             "energy": float(latest.action.energy),
             "residual": float(latest.turning.mean()),
+            "predicted_excess": latest.predicted_excess,
             "score_norm": float(latest.scores.norm(dim=-1).mean()),
             "score_evaluations": float(self.problem.evaluations),
         }

@@ -17,7 +17,7 @@ from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.path import Path
 from geodesic_lightning.problem import Problem
 from geodesic_lightning.score import Score
-from geodesic_lightning.solvers.base import Solver
+from geodesic_lightning.solvers.base import Solver, readings
 from geodesic_lightning.solvers.bvp import solve
 from geodesic_lightning.solvers.fixed import drawn
 
@@ -95,13 +95,12 @@ class ClipSolver(Solver):
         self.seconds["solve"] += time.perf_counter() - began
         self.rivals |= {way: self._fixed(way) for way in ("slerp", "lerp")}
         lengths = {f"{k}_length": v.measurement.length for k, v in self.rivals.items() if v}
-        self.log_dict(
-            {
-                "final/length": found.length,
-                "final/imbalance": self.departure.imbalance,
-                **{f"final/{k}": v for k, v in lengths.items()},
-            },
-            batch_size=1,
+        self.say(
+            readings(self.measurement)
+            | {
+                "predicted_excess": found.length / lengths["geodesic_length"] - 1
+            }  # here it is known
+            | {"imbalance": self.departure.imbalance, **lengths}
         )
 
     def _geodesic(self) -> Rival:

@@ -64,8 +64,12 @@ class MeanSolver(SteppingSolver):
         return self.problem.surrogate()
 
     def scalars(self) -> dict[str, float]:
+        actions, latest = [leg.latest.action for leg in self.problem.legs], self.problem.latest
         return {
-            "length": sum(float(leg.latest.action.length) for leg in self.problem.legs),
+            "length": sum(float(action.length) for action in actions),
+            "energy": sum(float(action.energy) for action in actions),
+            "residual": float(latest.turning.mean()),
+            "predicted_excess": latest.predicted_excess,
             "score_evaluations": float(self.problem.evaluations),
         }
 
@@ -73,24 +77,37 @@ class MeanSolver(SteppingSolver):
         """Measure every leg; the first stands for the path where one is asked for."""
         self.measurements = [leg.measure() for leg in self.problem.legs]
         self.measurement = self.measurements[0]
-        self.log_dict(
-            {
-                "final/length": sum(self.distances),
-                "final/spread": sum(d**2 for d in self.distances) ** 0.5,
-                "final/log_density": float(self.measurement.log_density[-1]),
-            },
-            batch_size=1,
+        turning = torch.cat([found.turning for found in self.measurements])
+        density = torch.cat(
+            [found.log_density + rise for found, rise in zip(self.measurements, self.rises)]
         )
+        self.say(
+            {
+                "length": sum(self.distances),
+                "energy": sum(
+                    d**2 * m.energy / m.length**2 for d, m in zip(self.distances, self.measurements)
+                ),
+                "log_density": float(density.mean()),
+                "log_density_end": float(self.measurement.log_density[-1]),
+                "residual": float(turning.mean()),
+                "predicted_excess": max(found.predicted_excess for found in self.measurements),
+                "spread": sum(d**2 for d in self.distances) ** 0.5,
+            }
+        )
+
+    @property
+    def rises(self) -> list[float]:
+        """log p of every image, in nats, relative to the first: all legs end in one point."""
+        at_mean = self.measurements[0].log_density[-1]
+        return [float(at_mean - found.log_density[-1]) for found in self.measurements]
 
     @property
     def distances(self) -> list[float]:
         """d of every image to the mean, relative to p = 1 at the first image."""
         alpha = self.problem.alpha
-        at_mean = self.measurements[0].log_density[-1]
-        offsets = [float(at_mean - found.log_density[-1]) for found in self.measurements]
         return [
-            found.length * float(torch.exp(torch.tensor(-alpha * offset)))
-            for found, offset in zip(self.measurements, offsets)
+            found.length * float(torch.exp(torch.tensor(-alpha * rise)))
+            for found, rise in zip(self.measurements, self.rises)
         ]
 
     def mean_image(self) -> Tensor:

@@ -28,12 +28,16 @@ class SteppingSolver(Solver):
             self.trainer.should_stop = True
 
     def on_fit_end(self) -> None:
+        self.seconds["solve"] += self._elapsed()
+
+    def _elapsed(self) -> float:
+        """Seconds of this fit, without those that showing took."""
         shown = self.seconds["decode"] - self._decoded
-        self.seconds["solve"] += time.perf_counter() - self._began - shown
+        return time.perf_counter() - self._began - shown
 
     def on_train_batch_end(self, outputs, batch, index: int) -> None:
         own = {name: float(value) for name, value in self.optimizer.report.items()}
-        self.report = self.scalars() | own
+        self.report = self.scalars() | own | {"seconds": self.seconds["solve"] + self._elapsed()}
         scalars = {f"solve/{name}": value for name, value in self.report.items()}
         self.log_dict(scalars, on_step=True, on_epoch=False, batch_size=1)
         if self.finished:
