@@ -34,6 +34,7 @@ QUOTING = (
 # Choices that plugins of Hydra bring, and the extra of this project that installs them.
 EXTRAS = {
     "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/ray": "ray",
     "hydra/launcher/submitit_slurm": "slurm",
     "hydra/launcher/submitit_local": "slurm",
     "hydra/sweeper/optuna": "tune",

@@ -10,6 +10,7 @@ import hydra.core.utils
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException
 from safetensors.torch import load_file
 
@@ -202,16 +203,17 @@ def test_optuna_turns_alpha_and_starts_again_where_it_was(geodesic):
 
 # -- presets and launchers -------------------------------------------------------------------------
 
-SWEEPS = {"pairs": 18, "alpha": 9, "scores": 5}
+SWEEPS = {"pairs": 18, "alpha": 9, "scores": 4}
 
 
 def jobs(experiment: str) -> list[tuple[str, ...]]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=[f"experiment={experiment}"], return_hydra_config=True)
         assert cfg.hydra.mode.name == "MULTIRUN"
-        params = cfg.hydra.sweeper.params
-    values = [[f"{key}={value}" for value in str(params[key]).split(",")] for key in params]
-    return list(itertools.product(*values))
+        given = [f"{key}={value}" for key, value in cfg.hydra.sweeper.params.items()]
+    sweeps = [one.sweep_string_iterator() for one in OverridesParser.create().parse_overrides(given)]
+    keys = [word.partition("=")[0] for word in given]
+    return [tuple(map("=".join, zip(keys, job))) for job in itertools.product(*sweeps)]
 
 
 @pytest.mark.parametrize("experiment", SWEEPS)
