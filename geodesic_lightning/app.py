@@ -6,6 +6,8 @@ import re
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -49,7 +51,7 @@ def task(cfg: DictConfig) -> dict | float | None:
         if cfg.sweep.resume and job.mode == RunMode.RUN:
             raise UserError("sweep.resume goes with -m; go on with one run by resume=<its folder>.")
         done = sweep.finished(Path(cfg.folder)) if sweep.folder() else None
-        with terminable():
+        with terminable(), tracked():
             summary = run(cfg) if done is None else done
         return sweep.objective(summary, cfg.objective) if cfg.objective else summary
     except Exception as error:
@@ -84,7 +86,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     from geodesic_lightning.assemble import Clock, assemble
 
     clock = Clock(began=began)
-    _quiet(cfg)
+    silence()
     scheduler = instantiate(cfg.scheduler)
     parts = {group: instantiate(cfg[group]) for group in ("score", "condition", "manifold")}
     parts["solver"] = instantiate(cfg.solver, optimizer=instantiate(cfg.optimizer))
@@ -124,8 +126,6 @@ def run(cfg: DictConfig) -> dict[str, Any]:
             raise
         print(interrupted(folder, trainer.global_step, sweep.folder()), file=sys.stderr)
         sys.exit(code)
-    finally:
-        _finish_wandb(failed=sys.exc_info()[0] is not None)
     summary = solver.summary()
     summary["seconds"]["total"] = time.perf_counter() - began
     summary["metrics"] = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -207,20 +207,17 @@ def explain(error: BaseException) -> str | None:
     return sentence(error)
 
 
-def _quiet(cfg: DictConfig) -> None:
-    """Silence what libraries say of things that are as they should be here."""
-    silence()
-    if any(one.get("offline") for one in cfg.logger.values()):
-        from geodesic_lightning.lean import set_up_wandb
-
-        set_up_wandb()
-
-
-def _finish_wandb(failed: bool) -> None:
-    """Close the W&B run if one was opened: the next job of a multirun must not log into it."""
-    wandb = sys.modules.get("wandb")
-    if wandb is not None and wandb.run is not None:
-        wandb.finish(exit_code=int(failed))
+@contextmanager
+def tracked() -> Iterator[None]:
+    """Whatever happens within, its W&B run is closed: the next job of a multirun must not log into it."""
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        wandb = sys.modules.get("wandb")
+        if wandb is not None and wandb.run is not None:
+            wandb.finish(exit_code=int(failed))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,7 @@ nobody asks for here: torchvision, transformers, scipy.signal, matplotlib. Witho
 fifths less.
 """
 
-import atexit
-import os
-import shutil
-import tempfile
 from contextlib import contextmanager, suppress
-from functools import cache
 from unittest.mock import patch
 
 SPARED = ("torchvision", "transformers", "scipy", "matplotlib")
@@ -42,21 +37,3 @@ def _believing_absent():
         patch.object(imports, "package_available", lambda name: name not in SPARED and found(name)),
     ):
         yield
-
-
-@cache
-def set_up_wandb() -> None:
-    """W&B for an offline run: silent, its service's logs in a folder that is gone at the end.
-
-    Its look for inputs of W&B Launch is left out, which imports W&B's whole public API: a second.
-    """
-    scratch = tempfile.mkdtemp(prefix="geodesic-wandb-")
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    for name in ("WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
-        os.environ.setdefault(name, scratch)
-    import wandb
-    from wandb.sdk.wandb_run import Run
-
-    wandb.setup(wandb.Settings(silent=True, mode="offline"))
-    if hasattr(Run, "_detect_and_apply_job_inputs"):
-        Run._detect_and_apply_job_inputs = lambda run: None

@@ -12,7 +12,10 @@ from safetensors.torch import load_file
 import geodesic_lightning
 
 CORE = Path(geodesic_lightning.__file__).parent
-EDGE = {"app.py", "explain.py", "lean.py", "sweep.py", "__main__.py"}  # commands
+EDGE = {
+    *("app.py", "explain.py", "lean.py", "sweep.py", "__main__.py"),  # commands
+    *("dashboard.py", "identity.py", "tracking.py"),  # W&B
+}
 # Few steps everywhere: these runs show how parts fit, not how well they solve.
 SMALL = (*("solver.segments=4", "solver.frames=3", "trainer.max_steps=4", "scheduler.steps=10"),)
 RING = ("model=exact", "model.density=ring")

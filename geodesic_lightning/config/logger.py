@@ -1,6 +1,7 @@
 """Group logger."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass
@@ -13,18 +14,25 @@ class CSV:
 
 @dataclass
 class WandB:
-    _target_: str = "lightning.pytorch.loggers.WandbLogger"
+    _target_: str = "geodesic_lightning.tracking.WandB"
     save_dir: str = "${folder}"
     project: str = "geodesic-lightning"
     entity: str | None = None
     group: str | None = None
     name: str | None = None
     tags: list[str] | None = None
-    offline: bool = True
-    log_model: bool = False
+    offline: Any = "auto"
+    init_timeout: float = 10
+
+
+@dataclass
+class TensorBoard:
+    _target_: str = "geodesic_lightning.tracking.tensorboard"
+    save_dir: str = "${folder}"
 
 
 SCHEMAS = {
     "csv_schema": CSV,
     "wandb_schema": WandB,
+    "tensorboard_schema": TensorBoard,
 }
