@@ -111,6 +111,17 @@ def test_distance_of_two(pictures, capsys):
         distance([".", *EXACT, "folder=out"])
 
 
+def test_distances_of_the_shipped_example(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    distance(["experiment=distance", "solver.segments=2", "folder=out"])
+    said = json.loads((tmp_path / "out" / "distance.json").read_text())
+    assert len(said["names"]) == 3
+    with pytest.raises(SystemExit, match="has 2 points of its own for 3 images"):
+        distance(["experiment=distance", "model=exact", "folder=o"])
+    with pytest.raises(SystemExit, match="no images to compare"):
+        distance(["data=points", "data.start=[0,1]", "data.end=[1,0]", "model=exact", "folder=o"])
+
+
 def test_distance_is_a_word_of_the_command(geodesic, tmp_path):
     for name, grey in (("a.png", 10), ("b.png", 200)):
         Image.new("L", (16, 16), grey).save(tmp_path / "place" / name)

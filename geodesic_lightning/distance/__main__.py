@@ -1,7 +1,7 @@
 """`python -m geodesic_lightning.distance IMAGE … | FOLDER [group=choice …] [folder=…]`.
 
 Words with "=" that are no files are settings, those of `python -m geodesic_lightning`; of them
-model, score, scheduler, manifold, optimizer and solver.alpha, solver.segments are heeded.
+HEEDED are, others are refused. Without images, those of data= are taken.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ USAGE = """Distances between images in the metric of a model's density.
 
   python -m geodesic_lightning.distance a.png b.png [c.png ...]
   python -m geodesic_lightning.distance folder/ [group=choice ...] [folder=where/to/write]
+  python -m geodesic_lightning.distance experiment=distance
 
 prints the matrix and writes distance.json and distance.png (the matrix and its map)."""
 
@@ -26,7 +27,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 MOST = 64  # images: 2016 pairs
 HEEDED = (
     *("model", "score", "scheduler", "manifold", "optimizer", "solver.alpha", "solver.segments"),
-    *("folder", "seed", "debug"),
+    *("data", "experiment", "folder", "seed", "debug"),
 )
 
 
@@ -52,7 +53,8 @@ def main(words: Sequence[str] | None = None) -> None:
 def run(words: Sequence[str]) -> dict[str, Any]:
     """Measure and write; returns what distance.json says."""
     began = time.perf_counter()
-    files = images_of([word for word in words if "=" not in word or Path(word).exists()])
+    given = [word for word in words if "=" not in word or Path(word).exists()]
+    files = images_of(given) if given else []
     cfg = composed([word for word in words if "=" in word and not Path(word).exists()])
     folder = Path(cfg.folder)
     if (folder / "distance.json").exists():
@@ -65,9 +67,15 @@ def run(words: Sequence[str]) -> dict[str, Any]:
     from geodesic_lightning.distance.picture import draw
     from geodesic_lightning.frames import Frames, read_image
 
-    names = tuple(file.stem for file in files)
-    pictures = tuple(read_image(file) for file in files)
-    frames = Frames(None, ("",) * len(files), names, pictures=pictures)
+    if files:
+        names = tuple(file.stem for file in files)
+        pictures = tuple(read_image(file) for file in files)
+    else:
+        found = instantiate(cfg.data)
+        if not (isinstance(found, Frames) and found.pictures and len(found) > 1):
+            raise UserError("distance: data= has no images to compare: give files or a folder.")
+        names, pictures = tuple(Path(name).stem for name in found.names), found.pictures
+    frames = Frames(None, ("",) * len(names), names, pictures=pictures)
     model = instantiate(cfg.model)(scheduler=instantiate(cfg.scheduler))
     model.to(device())
     found = between(

@@ -87,6 +87,11 @@ def between(
     blank = model.embed([""])[0]
     condition = Condition(blank, blank)
     clean = model.encode(frames)
+    if len(clean) != len(frames):
+        raise UserError(
+            f"distance: model={model.name} has {len(clean)} points of its own for {len(frames)} "
+            "images: give two images, or another model."
+        )
     latents = model.invert(clean, condition(torch.zeros(len(clean)).to(blank))).clone()
     pairs = Pairs(latents, manifold(model, latents))
     estimate = score(model, condition)
