@@ -7,6 +7,8 @@ What it reads:
     solver.problem     `.alpha`
     solver.frames(n)   the present path decoded, (n, 3, H, W) in [0, 1]; costs the network's time
     solver.report      the latest scalars by name: length, score_evaluations, level, ...
+    solver.densities() curves of log density over u, by name; costs nothing
+    solver.places(n)   where on the path the frames are
     solver.summary()   what the run found, after validation, ready for JSON
 
 Final callbacks write once, after `trainer.validate`; in the list they come before Table, which
@@ -18,7 +20,9 @@ from .clip_report import ClipReport
 from .contact_sheet import ContactSheet
 from .curves import Curves
 from .decode import DecodeEvery
+from .density_chart import DensityChart
 from .final import Final
+from .frame_table import FrameTable
 from .frames import FrameImages
 from .mean_image import MeanImage
 from .picture import Picture
@@ -34,8 +38,10 @@ __all__ = [
     "ContactSheet",
     "Curves",
     "DecodeEvery",
+    "DensityChart",
     "Final",
     "FrameImages",
+    "FrameTable",
     "MeanImage",
     "Picture",
     "Progress",

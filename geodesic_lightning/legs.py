@@ -165,6 +165,11 @@ class LegsEvaluation:
         return torch.cat([leg.scores for leg in self.legs])
 
     @property
+    def u(self) -> Tensor:
+        """Places on the whole of all points, leg after leg."""
+        return torch.cat([(k + leg.u) / len(self.legs) for k, leg in enumerate(self.legs)])
+
+    @property
     def turning(self) -> Tensor:
         """Unexplained turning per node, radians over its leg."""
         return torch.cat([leg.residual.turning for leg in self.legs])

@@ -28,6 +28,11 @@ class Evaluation:
     action: Action
 
     @property
+    def u(self) -> Tensor:
+        """Places of the points, (N+1,)."""
+        return torch.linspace(0, 1, len(self.points))
+
+    @property
     def turning(self) -> Tensor:
         """Unexplained turning per node, radians over the whole path: (N−1,)."""
         return self.residual.turning

@@ -25,6 +25,7 @@ class Shot:
 
     Attributes:
         reached: length of the first path so far, in the metric, relative to p(start) = 1.
+        profile: u (n,) and log density (n,), nats, where the first path is known so far.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Shot:
         self.medium = Medium(self._score, problem.alpha, problem.manifold, gauge)
         self._velocities = velocities
         self.reached = 0.0
+        self.profile: tuple[Tensor, Tensor] | None = None
 
     @property
     def start(self) -> Tensor:

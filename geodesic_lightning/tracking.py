@@ -66,6 +66,7 @@ class WandB(WandbLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """The run, begun when it is first asked for."""
+        _set_up()
         import wandb
 
         known = self._experiment is not None or getattr(self, "_attach_id", None) is not None
@@ -76,7 +77,6 @@ class WandB(WandbLogger):
     def _begin(self) -> None:
         import wandb
 
-        _set_up()
         folder = Path(self._save_dir).absolute() / "wandb"
         _stage_under(folder)
         mode, why = self._mode()
@@ -90,7 +90,7 @@ class WandB(WandbLogger):
                     raise
                 for left in set(folder.glob("run-*")) - former:
                     shutil.rmtree(left, ignore_errors=True)
-                mode, why = "offline", f"no connection ({_first_line(error)})"
+                mode, why = "offline", self._reason(error)
         run = self._open(mode)
         if mode == "offline":
             kept = _short(Path(run.settings.sync_dir))
@@ -106,6 +106,14 @@ class WandB(WandbLogger):
             if not wandb.login(prompt=False, verify=False):
                 return "offline", "no key found"
         return ("offline", "as asked") if self._choice is True else ("online", "")
+
+    def _reason(self, error: Exception) -> str:
+        import wandb
+
+        if isinstance(error, wandb.errors.CommError):
+            server = wandb.setup().settings.base_url
+            return f"no answer from {server} within {self._init_timeout:g} s"
+        return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
     def _open(self, mode: str) -> Any:
         """Open the run; its settings hold in spite of WANDB_MODE, which a former run may have left."""
@@ -132,10 +140,12 @@ def tensorboard(save_dir: str) -> TensorBoardLogger:
 
 @cache
 def _set_up() -> None:
-    """W&B silent, its service's logs in a folder that is gone at the end.
+    """W&B silent, its cache in a folder that is gone at the end.
 
-    Its look for inputs of W&B Launch is left out, which imports W&B's whole public API: a second.
+    Without telemetry, which would keep a program 20 s after its end where a server does not answer,
+    and without the look for inputs of W&B Launch, which imports W&B's whole public API: a second.
     """
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     scratch = tempfile.mkdtemp(prefix="geodesic-wandb-")
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     os.environ.setdefault("WANDB_CACHE_DIR", scratch)
@@ -154,10 +164,6 @@ def _stage_under(folder: Path) -> None:
     """Keep pictures of tables in the run's folder until they are sent, unless the environment says where."""
     if "WANDB_DATA_DIR" not in os.environ or os.environ.get(_OWN) == os.environ["WANDB_DATA_DIR"]:
         os.environ["WANDB_DATA_DIR"] = os.environ[_OWN] = str(folder)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _short(path: Path) -> str:

@@ -31,6 +31,17 @@ class DecodeEvery:
 
 
 @dataclass
+class DensityChart:
+    _target_: str = "geodesic_lightning.callbacks.DensityChart"
+    every_n_steps: int = 1
+
+
+@dataclass
+class FrameTable:
+    _target_: str = "geodesic_lightning.callbacks.FrameTable"
+
+
+@dataclass
 class Video:
     _target_: str = "geodesic_lightning.callbacks.Video"
     folder: str = "${folder}"
@@ -94,6 +105,7 @@ SCHEMAS = {
     "save_path_schema": SavePath,
     "checkpoint_schema": Checkpoint,
     "decode_schema": DecodeEvery,
+    "density_chart_schema": DensityChart,
     "video_schema": Video,
     "frames_schema": FrameImages,
     "strip_schema": Strip,
@@ -102,5 +114,6 @@ SCHEMAS = {
     "fan_schema": ContactSheet,
     "clip_report_schema": ClipReport,
     "mean_image_schema": MeanImage,
+    "frame_table_schema": FrameTable,
     "table_schema": Table,
 }

@@ -94,7 +94,10 @@ class Integrator(Optimizer):
         points[:, node:] = ahead[:, : left + 1]
         shot.draw(points)
         shot.reached = float(after.length[0])
-        now.update(node=node, shots=after.tensors())
+        so_far = now.get("densities", before.log_density[:1])
+        densities = torch.cat([so_far, after.log_density[:1]])
+        shot.profile = torch.arange(node + 1) / segments, densities
+        now.update(node=node, shots=after.tensors(), densities=densities)
         self.report = {
             "node": node,
             "turning": float(after.turning.max()) / segments,

@@ -87,6 +87,7 @@ class Sweeps(Optimizer):
         moving = picard.stale(sheet, self.tolerance)
         shot.draw(sheet.x)
         shot.reached = float(sheet.length[0])
+        shot.profile = torch.linspace(0, 1, self.segments + 1), sheet.log_density[0]
         now.update(
             iteration=now["iteration"] + 1, still=not bool(moving.any()), sheet=sheet.tensors()
         )

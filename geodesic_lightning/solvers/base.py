@@ -101,14 +101,26 @@ class Solver(L.LightningModule):
             self.seconds["decode"] += time.perf_counter() - began
         return self._shown[2]
 
-    def _images(self, count: int) -> Tensor:
+    def densities(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Curves by name, u (n,) and log density (n,) in nats relative to the start, as last known.
+
+        Of the measured path, before that of the latest step; nothing is evaluated.
+        """
+        m = self.measurement
+        return {} if m is None else {"path": (m.u, m.log_density)}
+
+    def places(self, count: int) -> Tensor | None:
+        """Where on the path the film's frames are, (count,) of path.u; None if it is of several paths."""
         timing = EvenInDistance() if self.measurement is None else self.timing
         closed = getattr(self.path, "closed", False)
         shares = torch.linspace(0, 1, count + 1)[:-1] if closed else torch.linspace(0, 1, count)
         places = timing(shares, self)
         if hasattr(self.path, "stops"):
             places = snapped(places, self.path.stops[:-1] if closed else self.path.stops)
-        return self.decoder(self.path, places.to(torch.float32))
+        return places
+
+    def _images(self, count: int) -> Tensor:
+        return self.decoder(self.path, self.places(count).to(torch.float32))
 
     def validation_step(self, batch, index: int) -> None:
         """Measure the path: every node scored once, no randomness."""

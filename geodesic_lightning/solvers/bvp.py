@@ -74,6 +74,10 @@ class BoundaryValueSolver(SteppingSolver):
             "score_evaluations": float(self.problem.evaluations),
         }
 
+    def latest_densities(self) -> dict[str, tuple[Tensor, Tensor]]:
+        latest = self.problem.latest
+        return {} if latest is None else {"path": (latest.u, latest.action.log_density)}
+
     def summary(self) -> dict:
         found = super().summary()
         if self.corners is not None:

@@ -143,6 +143,12 @@ class ClipSolver(Solver):
         thin = self._thinned(count - 1)
         return self.decoder(thin, thin.u)
 
+    def places(self, count: int) -> Tensor:
+        """The frames that are shown are nodes."""
+        points = len(self.path.points())
+        many = min(count, points)
+        return torch.linspace(0, points - 1, many).round() / (points - 1)
+
     def summary(self) -> dict:
         """As Solver's, with the clip's departure and rivals under "clip"."""
         from geodesic_lightning.report import numbers

@@ -125,6 +125,9 @@ class InitialValueSolver(SteppingSolver):
             "score_calls": float(self.problem.draw),
         }
 
+    def latest_densities(self) -> dict[str, tuple[Tensor, Tensor]]:
+        return {} if self.shot.profile is None else {"path": self.shot.profile}
+
     def validation_step(self, batch, index: int) -> None:
         super().validation_step(batch, index)
         score, alpha = self.problem.score, self.problem.alpha

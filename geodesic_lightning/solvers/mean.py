@@ -73,6 +73,22 @@ class MeanSolver(SteppingSolver):
             "score_evaluations": float(self.problem.evaluations),
         }
 
+    def densities(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """One curve a leg, from its image to the mean, all relative to the first image."""
+        if self.measurements:
+            known = [(m.u, m.log_density) for m in self.measurements]
+        else:
+            steps = [leg.latest for leg in self.problem.legs if leg.latest is not None]
+            known = [(step.u, step.action.log_density) for step in steps]
+        rises = [known[0][1][-1] - density[-1] for _, density in known]
+        return {
+            f"from image {k}": (u, density + rise)
+            for k, ((u, density), rise) in enumerate(zip(known, rises))
+        }
+
+    def places(self, count: int) -> None:
+        """The film is of all legs."""
+
     def validation_step(self, batch, index: int) -> None:
         """Measure every leg; the first stands for the path where one is asked for."""
         self.measurements = [leg.measure() for leg in self.problem.legs]

@@ -2,6 +2,7 @@
 
 import time
 
+from torch import Tensor
 from torch.optim import Optimizer
 
 from geodesic_lightning.solvers.base import Solver
@@ -10,11 +11,18 @@ from geodesic_lightning.solvers.base import Solver
 class SteppingSolver(Solver):
     """A solver with a `fit`. Its optimizer has `finished`, `converged` and `report`.
 
-    A subclass defines `configure_optimizers`, `training_step` and `scalars`, and may add to
-    `on_fit_start` and `on_fit_end`.
+    A subclass defines `configure_optimizers`, `training_step`, `scalars` and `latest_densities`, and
+    may add to `on_fit_start` and `on_fit_end`.
     """
 
     verbs = ("fit", "validate")
+
+    def latest_densities(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """As `densities`, of the step just done."""
+        raise NotImplementedError
+
+    def densities(self) -> dict[str, tuple[Tensor, Tensor]]:
+        return super().densities() or self.latest_densities()
 
     def scalars(self) -> dict[str, float]:
         """What the solver says of the step just done, beside its optimizer's report."""
