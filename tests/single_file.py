@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 
 RESNET = {
@@ -17,15 +18,47 @@ RESNET = {
 ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 
 
-def save(pipeline, file: Path) -> Path:
-    """Write Stable Diffusion 1.5's layout of a pipeline of that kind; returns the file."""
+def save(pipeline, file: Path, open_clip: bool = False) -> Path:
+    """Write Stable Diffusion 1.5's layout of a pipeline, or with `open_clip` 2's; returns the file."""
     tensors = {f"model.diffusion_model.{k}": v for k, v in unet(pipeline.unet).items()}
     tensors |= {f"first_stage_model.{k}": v for k, v in vae(pipeline.vae).items()}
     text = pipeline.text_encoder.state_dict()
-    prefix = "" if any(k.startswith("text_model.") for k in text) else "text_model."
-    tensors |= {f"cond_stage_model.transformer.{prefix}{k}": v for k, v in text.items()}
+    text = {k.removeprefix("text_model."): v for k, v in text.items()}
+    if open_clip:
+        tensors |= {f"cond_stage_model.model.{k}": v for k, v in openclip(text).items()}
+    else:
+        tensors |= {f"cond_stage_model.transformer.text_model.{k}": v for k, v in text.items()}
     save_file({k: v.contiguous() for k, v in tensors.items()}, file)
     return file
+
+
+def openclip(state: dict) -> dict:
+    """CLIPTextModel's weights under OpenCLIP's names, where q, k and v are one matrix."""
+    places = {
+        "embeddings.token_embedding.weight": "token_embedding.weight",
+        "embeddings.position_embedding.weight": "positional_embedding",
+        "final_layer_norm.": "ln_final.",
+    }
+    layer = {
+        "self_attn.out_proj.": "attn.out_proj.", "layer_norm1.": "ln_1.", "layer_norm2.": "ln_2.",
+        "mlp.fc1.": "mlp.c_fc.", "mlp.fc2.": "mlp.c_proj.",
+    }  # fmt: skip
+    found = {}
+    for key, value in state.items():
+        if key.startswith("encoder.layers."):
+            number, _, rest = key.removeprefix("encoder.layers.").partition(".")
+            block = f"transformer.resblocks.{number}."
+            if rest.startswith("self_attn.q_proj."):
+                kind = rest.rpartition(".")[2]
+                parts = [state[key.replace("q_proj", f"{name}_proj")] for name in "qkv"]
+                found[f"{block}attn.in_proj_{kind}"] = torch.cat(parts)
+            for new, old in layer.items():
+                if rest.startswith(new):
+                    found[block + old + rest.removeprefix(new)] = value
+        for new, old in places.items():
+            if key.startswith(new):
+                found[old + key.removeprefix(new)] = value
+    return found
 
 
 def unet(network) -> dict:

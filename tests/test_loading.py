@@ -184,15 +184,21 @@ class TestPickles:
 @pytest.fixture(scope="session")
 def file(saved, tmp_path_factory):
     """The tiny Stable Diffusion 1.5 as one file."""
-    pipeline = loading.load(loading.Source(str(saved("sd15"))))[0]
-    return single_file.save(pipeline, tmp_path_factory.mktemp("file") / "model.safetensors")
+    return one_file("sd15", saved, tmp_path_factory.mktemp("file"))
+
+
+def one_file(name, saved, folder):
+    pipeline = loading.load(loading.Source(str(saved(name))))[0]
+    return single_file.save(pipeline, folder / "model.safetensors", open_clip=name != "sd15")
 
 
 class TestSingleFile:
-    def test_it_is_the_folder_it_was_made_of(self, file, saved):
+    @pytest.mark.parametrize("name", ["sd15", "sd2", "sd2_v"])
+    def test_it_is_the_folder_it_was_made_of(self, name, saved, tmp_path):
         """The configuration comes from a folder without weights, and nothing from the network."""
-        one = DiffusionModel(str(file), config=str(saved("sd15")), local_files_only=True)
-        whole = DiffusionModel(str(saved("sd15")))
+        file = one_file(name, saved, tmp_path)
+        one = DiffusionModel(str(file), config=str(saved(name)), local_files_only=True)
+        whole = DiffusionModel(str(saved(name)))
         x, c = torch.linspace(-2, 2, 256).reshape(1, 4, 8, 8), whole.embed(["a cat"])
         assert one.source == str(file)
         assert torch.equal(one.embed(["a cat"]), c)
