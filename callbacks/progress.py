@@ -14,10 +14,11 @@ __all__ = ["Progress"]
 
 
 class Progress(Callback):
-    """Step, level, length and evaluations so far; silent where standard output is no terminal.
+    """Step, level, length, evaluations and the most time left; silent where nobody sees it.
 
-    Where the trainer has no limit of steps, the bar pulses. Lightning's own bar is to be off
-    (`enable_progress_bar=False`).
+    Time left is the evaluations that the solver spends at most times the seconds of one so far: a bound,
+    for its tolerance ends it sooner. Where neither the solver nor the trainer has a limit, the bar
+    pulses. Lightning's own bar is to be off (`enable_progress_bar=False`).
 
     Args:
         console: where to draw; standard output if not given.
@@ -27,12 +28,15 @@ class Progress(Callback):
         self._console = console
         self._bar: RichProgress | None = None
         self._task = TaskID(0)
+        self._before = 0.0
 
     def on_train_start(self, trainer: Trainer, solver: Any) -> None:
         """Draw the line, if anybody can see it."""
         console = self._console or Console(file=sys.stdout)
         if not (trainer.is_global_zero and console.is_terminal):
             return
+        # A resumed run has evaluations of before, whose seconds nobody counted.
+        self._before = float(getattr(solver.problem, "evaluations", 0))
         self._bar = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -47,9 +51,15 @@ class Progress(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, solver: Any, *_: object) -> None:
         """Move on; by now the solver has reported the step before."""
-        if self._bar is not None:
-            text = line(trainer.global_step, solver.report)
-            self._bar.update(self._task, completed=trainer.global_step, description=text)
+        if self._bar is None:
+            return
+        report, left = solver.report, getattr(solver, "evaluations_left", None)
+        text, done = line(trainer.global_step, report), float(trainer.global_step)
+        total = None
+        if left is not None and "score_evaluations" in report:
+            done, total = report["score_evaluations"], report["score_evaluations"] + left
+            text += time_left(left, report, self._before)
+        self._bar.update(self._task, completed=done, total=total, description=text)
 
     def on_train_end(self, trainer: Trainer, solver: Any) -> None:
         """Clear the line."""
@@ -79,3 +89,14 @@ def line(step: int, report: dict[str, float]) -> str:
     if "score_evaluations" in report:
         parts.append(f"{report['score_evaluations']:,.0f} evaluations")
     return " · ".join(parts)
+
+
+def time_left(left: float, report: dict[str, float], before: float = 0.0) -> str:
+    """At most so long, for `left` evaluations, by the seconds of those after the first `before`."""
+    spent = report["score_evaluations"] - before
+    if spent <= 0 or "seconds" not in report:
+        return ""
+    seconds = round(left * report["seconds"] / spent)
+    hours, minutes = divmod(seconds // 60, 60)
+    clock = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f" · at most {clock}:{seconds % 60:02d} left"

@@ -73,6 +73,12 @@ class Descent(Optimizer):
     def finished(self) -> bool:
         return self.converged or self.param_groups[0]["steps_done"] >= self.iterations
 
+    @property
+    def evaluations_left(self) -> int:
+        """The most score evaluations to come; the tolerance ends them sooner."""
+        steps = 0 if self.finished else self.iterations - self.param_groups[0]["steps_done"]
+        return steps * (self.segments - 1)
+
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
         """Evaluate by `closure` and step, or finish without a step where the path has converged."""
         group = self.param_groups[0]

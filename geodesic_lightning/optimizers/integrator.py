@@ -73,6 +73,13 @@ class Integrator(Optimizer):
 
     converged = finished
 
+    @property
+    def evaluations_left(self) -> int | None:
+        """Score evaluations to come, if the rest of the way is as hard as that gone; None before any."""
+        node = self.state[self._first]["node"]
+        spent = self.problem.problem.evaluations
+        return round(spent / node * (self.segments - node)) if node else None
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
         """Carry all shots over one segment."""

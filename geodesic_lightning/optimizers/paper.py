@@ -64,6 +64,18 @@ class Paper(Optimizer):
     def finished(self) -> bool:
         return self.state[self.nodes]["level"] > self.level_count
 
+    @property
+    def evaluations_left(self) -> int:
+        """The most score evaluations to come: a level that ends early leaves its steps to finer ones."""
+        now, last = self.state[self.nodes], self.level_count
+        if self.finished:
+            return 0
+        if self.end_early:
+            return (last * self.iterations - now["iteration"]) * (2**last - 1)
+        level = now["level"]
+        here = (level * self.iterations - now["iteration"]) * (2**level - 1)
+        return here + self.iterations * sum(2**k - 1 for k in range(level + 1, last + 1))
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
         """Evaluate the score by `closure`, then step, bisect or finish."""

@@ -121,6 +121,22 @@ class SemiImplicit(Optimizer):
     def finished(self) -> bool:
         return self._now["finished"]
 
+    @property
+    def evaluations_left(self) -> int:
+        """The most score evaluations to come; the tolerance ends them sooner."""
+        if self.finished:
+            return 0
+        now, levels = self._now, self.levels
+        most = [self._most_at(k) * (levels[k] - 1) for k in range(now["level"], len(levels))]
+        return sum(most) - now["iteration"] * (levels[now["level"]] - 1)
+
+    def _most_at(self, level: int) -> int:
+        """Steps of a level."""
+        last = level == len(self.levels) - 1
+        if self.noisy:
+            return 24 if last else 16
+        return (self.iterations if last else self.coarse_iterations) + 1
+
     def _begin_level(self) -> None:
         self._now.update(iteration=0, best=math.inf, dx=[], df=[], last_x=None, last_f=None, last_s=None,
                          total=None, counted=0)
@@ -218,9 +234,7 @@ class SemiImplicit(Optimizer):
 
     @property
     def _most_iterations(self) -> int:
-        if self.noisy:
-            return 24 if self._last else 16
-        return self.iterations if self._last else self.coarse_iterations
+        return self._most_at(self._now["level"]) - (not self.noisy)
 
     def _level_ends(self, excess: float) -> bool:
         now = self._now

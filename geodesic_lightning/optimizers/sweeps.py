@@ -69,6 +69,12 @@ class Sweeps(Optimizer):
     def finished(self) -> bool:
         return self.converged or self.state[self._first]["iteration"] >= self.iterations
 
+    @property
+    def evaluations_left(self) -> int:
+        """The most score evaluations to come: nodes that stand still are not scored again."""
+        sweeps = 0 if self.finished else self.iterations - self.state[self._first]["iteration"]
+        return sweeps * len(self.problem.paths) * (self.segments + 1)
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
         """Score what has moved, and sweep."""

@@ -50,6 +50,11 @@ class Together(Optimizer):
     def converged(self) -> bool:
         return all(part.converged for part in self.parts)
 
+    @property
+    def evaluations_left(self) -> int:
+        """The most score evaluations to come."""
+        return sum(part.evaluations_left for part in self.parts)
+
     def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
         """Evaluate all legs by `closure`, then step each."""
         if self.finished:  # as a run that is resumed after its end is

@@ -63,6 +63,11 @@ class SteppingSolver(Solver):
         return self._trainer is not None and bool(self.trainer.optimizers)
 
     @property
+    def evaluations_left(self) -> int | None:
+        """The most score evaluations to come, where the optimizer knows."""
+        return getattr(self.optimizer, "evaluations_left", None) if self.stepped else None
+
+    @property
     def finished(self) -> bool:
         return self.stepped and self.optimizer.finished
 

@@ -1,0 +1,103 @@
+"""The progress line: how much is left at most, and silence where nobody looks."""
+
+import os
+import re
+import select
+import sys
+import time
+from functools import partial
+
+import pytest
+import torch
+from known import exact_problem
+
+from geodesic_lightning.callbacks.progress import time_left
+from geodesic_lightning.optimizers.descent import Descent
+from geodesic_lightning.optimizers.paper import Paper
+from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+
+
+@pytest.mark.parametrize(
+    ("make", "spends_all"),
+    [
+        (SemiImplicit, False),
+        (partial(SemiImplicit, tolerance=1e-30, coarse_tolerance=1e-30, iterations=3), True),
+        (partial(SemiImplicit, mode="noisy"), True),
+        (partial(Paper, iterations=4, lr=1e-3), False),
+        (partial(Paper, iterations=4, lr=1e-3, end_early=False), True),
+        (partial(Descent, iterations=9, tolerance=1e-30), True),
+        (partial(Descent, tolerance=1e-2), False),
+    ],
+)
+def test_what_is_left_at_most_is_never_exceeded(make, spends_all):
+    problem = exact_problem("gaussian", segments=8)
+    optimizer = make([problem.path.nodes], problem=problem, segments=8)
+
+    def closure():
+        problem.evaluate()
+        return problem.point_gradients()
+
+    promised = [2 + optimizer.evaluations_left]  # the two ends are scored as well
+    with torch.no_grad():
+        while not optimizer.finished:
+            optimizer.step(closure)
+            promised.append(problem.evaluations + optimizer.evaluations_left)
+    assert optimizer.evaluations_left == 0
+    assert all(promise >= problem.evaluations for promise in promised)
+    if spends_all:  # the promise is kept to the letter where no tolerance ends it
+        assert set(promised) == {problem.evaluations}
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [(0, "0:00"), (300, "0:30"), (1200, "2:00"), (72_000, "2:00:00"), (37_250, "1:02:05")],
+)
+def test_time_left_in_words(left, said):
+    report = {"score_evaluations": 150.0, "seconds": 10.0}  # 100 since a resumed run began
+    assert time_left(left, report, before=50.0) == f" · at most {said} left"
+
+
+def test_no_time_is_said_before_anything_is_known():
+    assert time_left(9, {"score_evaluations": 5.0, "seconds": 1.0}, before=5.0) == ""
+    assert time_left(9, {"score_evaluations": 5.0}) == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "forkpty"), reason="needs a terminal of its own")
+@pytest.mark.parametrize(
+    "solver",
+    ["bvp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ivp", "mean"))],
+)
+def test_on_a_terminal_the_line_says_the_time_left_and_is_gone(solver, tmp_path):
+    data = "data=keyframe_points" if solver == "mean" else "data=points"
+    given = (
+        ["data.points=[[0.5,1],[1,1],[1,0.2]]"]
+        if solver == "mean"
+        else ["data.start=[2.0,0.0]", "data.end=[0.0,1.0]"]
+    )
+    words = [
+        *("-m", "geodesic_lightning", "model=exact", "model.density=gaussian", f"solver={solver}"),
+        *(data, *given, "callbacks=log", "logger=none", f"hydra.run.dir={tmp_path}/run"),
+    ]
+    said = on_a_terminal([sys.executable, *words])
+    assert re.search(r"step [1-9]", said)
+    assert "evaluations" in said
+    # The centre of a mean moves until it rests: nobody knows how often.
+    assert bool(re.search(r"at most \d+:\d\d left", said)) == (solver != "mean")
+    assert "left" not in said.rstrip().splitlines()[-1]  # the table has the last word
+
+
+def on_a_terminal(command: list[str], limit: float = 60.0) -> str:
+    """What a command says to a terminal 200 columns wide."""
+    child, terminal = os.forkpty()
+    if child == 0:
+        os.environ |= {"COLUMNS": "200", "TERM": "xterm"}
+        os.execv(command[0], command)
+    said, end = b"", time.monotonic() + limit
+    while time.monotonic() < end and select.select([terminal], [], [], end - time.monotonic())[0]:
+        try:
+            said += os.read(terminal, 65536)
+        except OSError:  # the other side has closed
+            break
+    os.close(terminal)
+    assert os.waitpid(child, 0)[1] == 0, said.decode()
+    return said.decode()
