@@ -10,6 +10,8 @@ import pytest
 # Before torch is imported, here and in commands that tests start: networks as small as these gain
 # nothing from a second thread, and on a busy machine wait for it fifty times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test sends anything anywhere, whoever's key is on this machine.
+os.environ["WANDB_MODE"] = "offline"
 
 
 @dataclass(frozen=True)

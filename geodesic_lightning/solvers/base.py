@@ -137,9 +137,12 @@ class Solver(L.LightningModule):
             "score_evaluations": float(self.problem.evaluations),
             "seconds": self.seconds["solve"],
         }
-        once = {f"solve/{name}": found[name] for name in STEP if name not in self.report}
+        once = {name for name in STEP if name not in self.report}
+        if once:  # panels have the evaluations as their axis
+            once.add("score_evaluations")
         own = {f"final/{name}": found[name] for name in found if name not in STEP}
-        self.log_dict({f"final/{name}": found[name] for name in FINAL} | own | once, batch_size=1)
+        steps = {f"solve/{name}": found[name] for name in STEP if name in once}
+        self.log_dict({f"final/{name}": found[name] for name in FINAL} | own | steps, batch_size=1)
 
     def summary(self) -> dict:
         """What summary.json says of the path; JSON-ready."""
