@@ -23,6 +23,7 @@ from geodesic_lightning import __version__, config, sweep
 from geodesic_lightning.batches import Batches
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.folders import refuse_taken, set_aside
+from geodesic_lightning.objectives import objective
 from geodesic_lightning.quiet import silence
 from geodesic_lightning.resume import (
     Terminated,
@@ -53,7 +54,7 @@ def task(cfg: DictConfig) -> dict | float | None:
         done = sweep.finished(Path(cfg.folder)) if sweep.folder() else None
         with terminable(), tracked():
             summary = run(cfg) if done is None else done
-        return sweep.objective(summary, cfg.objective) if cfg.objective else summary
+        return objective(cfg.objective, Path(cfg.folder), summary) if cfg.objective else summary
     except Exception as error:
         told = explain(error)
         if cfg.debug or (told is None and job.mode == RunMode.RUN):
@@ -93,6 +94,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     parts["velocity"] = instantiate(cfg.velocity)
     parts["timing"] = instantiate(cfg.retime)
     rehearse(parts)
+    metrics = instantiate(cfg.metrics)
     callbacks = [instantiate(one) for one in cfg.callbacks.values()]
     loggers = [instantiate(one) for one in cfg.logger.values()]
     trainer = instantiate(
@@ -107,6 +109,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     model.to(trainer.strategy.root_device)
     clock.lap("load")
     solver = assemble(model, frames, **parts, clock=clock)
+    metrics.check(solver)
+    solver.metrics = metrics
     if resume:
         check_resumable(resume, solver)
     field = solver.problem.score.field.name

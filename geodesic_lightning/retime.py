@@ -6,8 +6,7 @@ Let q(u) be a quantity that never falls along the path, q(0) = 0. Frames at the 
 
     u                    q = u: the distance along the path in latent units, as it is
     metric_length        q = ∫ |γ'| p(γ)^(−α) du: slow where the density is low
-    perceptual           q = Σ |φ(f_j) − φ(f_{j−1})| over the film's own frames f, in features φ of
-    the model
+    perceptual           q = Σ d(f_j, f_{j−1}) over the film's own frames f, d as in perceptual.py
 
 The last is known only after decoding, so the film is decoded twice, the second time at the places
 that were found.
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geodesic_lightning.perceptual import Features, distances
+from geodesic_lightning.perceptual import Perceptual
 
 __all__ = [
     "EvenInDistance",
@@ -82,20 +81,20 @@ class EvenInMetricLength(Timing):
 
 
 class EvenlyPerceived(Timing):
-    """retime=perceptual: frames that differ equally, as the features see it.
+    """retime=perceptual: frames that differ equally to the eye.
 
     Args:
-        features: what a difference is measured in.
+        perceptual: what a difference is measured by.
     """
 
     name = "perceptual"
 
-    def __init__(self, features: Features) -> None:
-        self.features = features
+    def __init__(self, perceptual: Perceptual) -> None:
+        self.perceptual = perceptual
 
     def __call__(self, shares: Tensor, solver) -> Tensor:
         film = solver.decoder(solver.path, along(solver.path, shares))
-        moved = distances(self.features(solver.problem.score.model, film)).numpy()
+        moved = self.perceptual(solver.problem.score.model, film).sqrt().numpy()
         q = np.concatenate([[0.0], np.cumsum(moved)])
         knots = shares.double().numpy()
         return along(solver.path, torch.from_numpy(inverse(knots, q, knots)))

@@ -16,6 +16,7 @@ from geodesic_lightning.config import (
     data,
     logger,
     manifold,
+    metrics,
     model,
     optimizer,
     retime,
@@ -38,6 +39,7 @@ GROUPS = (
     velocity,
     data,
     retime,
+    metrics,
     trainer,
     callbacks,
     logger,
@@ -74,6 +76,7 @@ class Config:
     velocity: Any = None
     retime: Any = MISSING
     perceptual: Any = MISSING
+    metrics: Any = MISSING
     debug: bool = False
 
 

@@ -17,7 +17,7 @@ class EvenInMetricLength:
 @dataclass
 class EvenlyPerceived:
     _target_: str = "geodesic_lightning.retime.EvenlyPerceived"
-    features: Any = "${perceptual}"
+    perceptual: Any = "${perceptual}"
 
 
 @dataclass
@@ -26,7 +26,14 @@ class EmbeddedFeatures:
     _partial_: bool = True
 
 
+@dataclass
+class Lpips:
+    _target_: str = "geodesic_lightning.perceptual.Lpips"
+    net: str = "alex"
+
+
 SCHEMAS = {
+    "lpips_schema": Lpips,
     "retime_u_schema": EvenInDistance,
     "retime_metric_schema": EvenInMetricLength,
     "retime_perceptual_schema": EvenlyPerceived,

@@ -1,6 +1,9 @@
 """What every solver shares: it owns the path, and measures and shows it, however it was made."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable
 
 import lightning as L
 import torch
@@ -36,6 +39,7 @@ class Solver(L.LightningModule):
         context: what the run wants said in its summary beside the path: its seed, its model's name.
         report: the latest scalars, floats by name.
         timing: which places the frames show, once the path has been measured.
+        metrics: what else a morph is measured by (metrics.Measures); measures: what that found.
         measurement, start: the path as measured in validation, and as it was at first; None before.
     """
 
@@ -67,6 +71,8 @@ class Solver(L.LightningModule):
         self.measurement: Measurement | None = None
         self.start: Measurement | None = None
         self.timing: Timing = EvenInDistance()
+        self.metrics: Callable[[Solver], dict[str, float]] | None = None
+        self.measures: dict[str, float] = {}
         self._shown: tuple[Tensor, Timing, Tensor] | None = None
 
     def setup(self, stage: str) -> None:
@@ -127,6 +133,12 @@ class Solver(L.LightningModule):
         self.measurement = self.problem.measure()
         self.say(readings(self.measurement))
 
+    def on_validation_epoch_end(self) -> None:
+        """Measure the film, if that was asked for."""
+        if self.metrics is not None:
+            self.measures = self.metrics(self)
+            self.log_dict({f"final/{k}": v for k, v in self.measures.items()}, batch_size=1)
+
     def say(self, found: dict[str, float]) -> None:
         """Log the outcome: what is measured of every path (scalars.FINAL), and what is a solver's own.
 
@@ -167,6 +179,7 @@ class Solver(L.LightningModule):
             "residual": m.turning.tolist(),
             **reading(m, self.problem.alpha),
             "converged": self.converged,
+            **({"measures": self.measures} if self.measures else {}),
             "score_evaluations": self.problem.evaluations,
             "unet_evaluations": self.problem.score.model.evaluations,
             "seconds": {**self.context.get("seconds", {}), **self.seconds},
