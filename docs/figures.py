@@ -96,11 +96,27 @@ def alpha() -> None:
         )
         for name, words in ALPHAS.items()
     ]
+    sheet(strips, FIGURES / "alpha.webp")
+
+
+def sheet(strips: list[Image.Image], file: Path) -> None:
+    """Strips below each other."""
     width, height = strips[0].size
-    sheet = Image.new("RGB", (width, len(strips) * (height + 3) - 3), "white")
+    whole = Image.new("RGB", (width, len(strips) * (height + 3) - 3), "white")
     for row, strip in enumerate(strips):
-        sheet.paste(strip, (0, row * (height + 3)))
-    sheet.save(FIGURES / "alpha.webp", quality=85)
+        whole.paste(strip, (0, row * (height + 3)))
+    whole.save(file, quality=85)
+
+
+def sweep() -> None:
+    """A strip of each job."""
+    folder = RUNS / "sweep"
+    words = ("experiment=alpha", "solver.frames=9", "callbacks=video", "logger=csv")
+    resume = (f"hydra.sweep.dir={folder}", "sweep.resume=true")
+    command = [sys.executable, "-m", "geodesic_lightning", *words, *resume]
+    subprocess.run(command, check=True, cwd=HERE.parent)
+    strips = [Image.open(folder / str(job) / "strip.png") for job in range(9)]
+    sheet(strips, FIGURES / "sweep_alpha.webp")
 
 
 def distance() -> None:
@@ -117,6 +133,7 @@ MAKERS = {
     **{name: (lambda name=name: copies(name)) for name in COMMANDS if name != "cat"},
     "alpha": alpha,
     "distance": distance,
+    "sweep": sweep,
 }
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException
 from safetensors.torch import load_file
 
-from geodesic_lightning import config, sweep
+from geodesic_lightning import config
 from geodesic_lightning.app import CONF, explain
+from geodesic_lightning.artifacts import write_image
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.folders import claim, set_aside
+from geodesic_lightning.objectives import largest_jump, objective
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver
 
 EXACT = ("model=exact", "callbacks=none", "logger=none")
@@ -132,7 +134,7 @@ def test_an_interrupted_sweep_goes_on_from_the_job_s_checkpoint(geodesic, monkey
     assert again.code == 0, again.err
     assert again.out.count("is done already") == 1
     assert (Path("part") / "1" / "unfinished" / "metrics.csv").exists()
-    for job in "012":
+    for job in "01":
         found = [load_file(Path(s) / job / "path.safetensors")["nodes"] for s in ("whole", "part")]
         assert torch.equal(*found)
     both = [
@@ -168,18 +170,29 @@ def test_a_finished_job_of_other_settings_is_not_taken_for_this_one(geodesic):
 # -- objectives ------------------------------------------------------------------------------------
 
 
-def test_the_objective_is_a_number_of_the_summary():
+def test_the_objective_is_a_number_of_the_summary(tmp_path):
     summary = {"length": 2, "metrics": {"final/energy": 0.5}, "converged": True}
-    assert sweep.objective(summary, "length") == 2.0
-    assert sweep.objective(summary, "metrics.final/energy") == 0.5
+    assert objective("length", tmp_path, summary) == 2.0
+    assert objective("metrics.final/energy", tmp_path, summary) == 0.5
     for name, said in (
         ("nothing", "no 'nothing' in the summary's 'nothing', there is length, metrics"),
         ("metrics.energy", "there is final/energy"),
         ("converged", "converged is True, expected a number"),
         ("length.x", "there is nothing"),
+        ("nowhere:number", "nowhere:number cannot be imported"),
+        ("math:nothing", "math:nothing cannot be imported"),
+        ("geodesic_lightning.objectives:largest_jump", "has no frames to look at"),
     ):
         with pytest.raises(UserError, match=said):
-            sweep.objective(summary, name)
+            objective(name, tmp_path, summary)
+
+
+def test_the_largest_jump_is_one_where_a_film_moves_evenly(tmp_path):
+    for index, grey in enumerate((0, 10, 20, 30)):
+        write_image(torch.full((3, 4, 4), grey / 255), tmp_path / "frames" / f"{index:02d}.png")
+    assert largest_jump(tmp_path, {}) == pytest.approx(1)
+    write_image(torch.full((3, 4, 4), 60 / 255), tmp_path / "frames" / "03.png")
+    assert largest_jump(tmp_path, {}) == pytest.approx(40 / 20)  # steps of 10, 10, 40
 
 
 # Optuna asks its database library in an old way.
@@ -211,7 +224,9 @@ def jobs(experiment: str) -> list[tuple[str, ...]]:
         cfg = compose("config", overrides=[f"experiment={experiment}"], return_hydra_config=True)
         assert cfg.hydra.mode.name == "MULTIRUN"
         given = [f"{key}={value}" for key, value in cfg.hydra.sweeper.params.items()]
-    sweeps = [one.sweep_string_iterator() for one in OverridesParser.create().parse_overrides(given)]
+    sweeps = [
+        one.sweep_string_iterator() for one in OverridesParser.create().parse_overrides(given)
+    ]
     keys = [word.partition("=")[0] for word in given]
     return [tuple(map("=".join, zip(keys, job))) for job in itertools.product(*sweeps)]
 
@@ -244,13 +259,9 @@ def test_a_choice_of_a_plugin_that_is_not_there_names_the_extra():
 def test_a_launcher_runs_all_jobs_and_names_the_failing(geodesic, launcher):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    words = ("-m", *EXACT, DENSITIES, f"hydra/launcher={launcher}", "hydra.sweep.dir=sweep")
-    done = geodesic(*words)
+    done = geodesic("-m", *EXACT, DENSITIES, f"hydra/launcher={launcher}", "hydra.sweep.dir=sweep")
     assert done.code == 1
     assert done.err.splitlines()[-1].startswith("Error: failed: job 1 (")
-    assert list(summaries(Path("sweep"))) == ["0", "2"]
-    again = geodesic(*words, "sweep.resume=true")
-    assert again.code == 1
     assert list(summaries(Path("sweep"))) == ["0", "2"]
 
 
