@@ -24,7 +24,6 @@ from geodesic_lightning.batches import Batches
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.folders import refuse_taken, set_aside
 from geodesic_lightning.objectives import objective
-from geodesic_lightning.objectives import objective
 from geodesic_lightning.quiet import silence
 from geodesic_lightning.resume import (
     Terminated,
