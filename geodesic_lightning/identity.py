@@ -48,5 +48,5 @@ def identity() -> Identity:
     group = "/".join(Path(folder).parts[-2:]) if folder else None
     config: dict[str, Any] = {"overrides": list(job.overrides.task)}
     if folder:
-        config |= {"sweep": group, "job": job.job.num}
+        config |= {"sweep_id": group, "job": job.job.num}
     return Identity(name, group, tags, config)
