@@ -13,6 +13,7 @@ TOPICS = {
     "estimators": "how the score is looked at: timestep, noise, averaging",
     "scaling": "cost of a sweep at 16 to 256 segments",
     "roundtrip": "to the noise level and back by every sampler",
+    "morphs": "every way to morph, by the same measures, on 24 pairs",
 }
 
 
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
         help="solvers: which problems",
     )
     parser.add_argument(
-        "--pairs", type=int, help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10)"
+        "--pairs", type=int, help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10; morphs: 24)"
     )
     parser.add_argument(
         "--fields",
@@ -53,14 +54,36 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--output", type=Path, help="JSON file (default: outputs/benchmark/<topic>.json)"
     )
+    parser.add_argument(
+        "--ways", nargs="+", default=(), metavar="WAY", help="morphs: some of them (default: all)"
+    )
+    parser.add_argument(
+        "--named", action="store_true", help="morphs: the six hand-made pairs, to choose on"
+    )
     options = parser.parse_args(arguments)
     options.output = options.output or Path("outputs/benchmark") / f"{options.topic}.json"
     try:
-        run(options)
+        if options.topic == "morphs":
+            run_morphs(options)
+        else:
+            run(options)
     except UserError as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"Interrupted; the rows so far are in {options.output}.")
+        sys.exit(f"Interrupted; what is done is kept beside {options.output}.")
+
+
+def run_morphs(options: argparse.Namespace) -> None:
+    """A folder of runs, and their table."""
+    from geodesic_lightning.benchmark import morphs
+
+    all_pairs = morphs.NAMED if options.named else morphs.PAIRS
+    pairs = len(all_pairs) if options.pairs is None else options.pairs
+    if not 1 <= pairs <= len(all_pairs):
+        raise UserError(f"--pairs: got {pairs}, expected 1 to {len(all_pairs)}.")
+    folder = options.output.with_suffix("")
+    print(morphs.run(options.ways, all_pairs[:pairs], folder))
+    print(f"\n{folder}")
 
 
 def run(options: argparse.Namespace) -> None:

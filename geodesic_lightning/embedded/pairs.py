@@ -11,7 +11,7 @@ from .captions import caption
 from .cats import MOOD_AXES, MOODS, Cat
 from .dataset import cat
 
-EVALUATION_SEED, PIXELS, SHIPPED = 11, 256, 10
+EVALUATION_SEED, PIXELS, SHIPPED = 11, 256, 24
 
 NEUTRAL = Cat(
     head_width=0.63, head_height=0.52, jowl=0.06, tuft=0.06, tilt=0.0, head_x=0.0,
@@ -98,7 +98,7 @@ def evaluation_pairs(n=24, seed=EVALUATION_SEED):
 
 
 def write(folder=None):
-    """Draw the hand-made and the first ten evaluation pairs, with `pairs.json`, into `folder`."""
+    """Draw the hand-made and the evaluation pairs, with `pairs.json`, into `folder`."""
     from PIL import Image
 
     from .drawing import draw

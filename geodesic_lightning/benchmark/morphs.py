@@ -1,0 +1,227 @@
+"""Ways to morph × pairs of drawn cats × measures, all through the same frozen model.
+
+A way is a name and the settings that make it; every way is one sweep over the pairs, run by the
+command line itself under outputs/benchmark/morphs/<way>/<pair>: interrupt it, start it again, and
+what is done is not done again.
+
+Passes are the denoiser's evaluations of one latent in a whole run: inversion, solving, decoding,
+and what a way trains. Redraw errors are those of every other inner frame, in per cent of the range
+of a pixel; intervals are 95 % bootstrap intervals of the mean over pairs.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from geodesic_lightning.benchmark.markdown import markdown
+from geodesic_lightning.errors import UserError
+
+PAIRS = tuple(f"eval_{k:02d}" for k in range(24))
+NAMED = ("pair_cat", "pair_ears", "pair_mood", "pair_colour", "pair_far", "pair_near")
+"""The hand-made pairs: what is chosen is chosen on these."""
+
+WAYS: dict[str, tuple[str, ...]] = {
+    "lerp": ("solver=lerp",),
+    "slerp": ("solver=slerp",),
+    "noise_diffusion": ("solver=noise_diffusion",),
+    "aid": ("solver=aid",),
+    "diffmorpher": ("solver=diffmorpher",),
+    "impus": ("solver=impus",),
+    "smooth_diffusion": ("solver=smooth_diffusion",),
+    "freemorph": ("solver=freemorph",),
+    "geodesic": ("solver=bvp",),
+    "geodesic_contrast": ("solver=bvp", "score=contrast"),
+    "geodesic_retimed": ("solver=bvp", "retime=perceptual"),
+}
+MEASURES = (
+    "ppl_diffmorpher",
+    "pdv",
+    "aid_smoothness",
+    "aid_consistency",
+    "fid_inputs",
+    "crossfade",
+    "log_density",
+    "residual",
+)
+SHOWN = {
+    "redraw": ("redraw error, %", False, 2),
+    "crossfade": ("crossfade", False, 3),
+    "ppl_diffmorpher": ("PPL", False, 3),
+    "pdv": ("PDV × 10³", False, 2),
+    "aid_smoothness": ("AID smoothness", True, 3),
+    "fid_inputs": ("FID of inputs × 10³", False, 2),
+    "log_density": ("log density", True, 0),
+    "passes": ("passes", False, 0),
+}
+SCALE = {"pdv": 1e3, "fid_inputs": 1e3}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One way on one pair: its measures by name, passes and redraw error among them."""
+
+    way: str
+    pair: str
+    measures: Mapping[str, float]
+
+
+def available() -> dict[str, tuple[str, ...]]:
+    """The ways whose solver is one of the configuration's."""
+    from geodesic_lightning.app import CONF
+
+    solvers = {file.stem for file in (CONF / "solver").glob("*.yaml")}
+    return {name: words for name, words in WAYS.items() if words[0].split("=")[1] in solvers}
+
+
+def sweep(way: str, words: Sequence[str], pairs: Sequence[str], folder: Path) -> None:
+    """Run one way over the pairs; jobs that are done are skipped, a failing one is told and left out."""
+    command = [
+        *(sys.executable, "-m", "geodesic_lightning", "-m", *words),
+        *("data=pair_cat", f"data.name={','.join(pairs)}", "callbacks=frames", "logger=none"),
+        *("metrics=default", f"metrics.names=[{','.join(MEASURES)}]", "sweep.resume=true"),
+        *(f"hydra.sweep.dir={folder / way}", "hydra.sweep.subdir=${data.name}"),
+    ]
+    subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+
+
+def cell(way: str, pair: str, folder: Path, redraw: bool = True) -> Cell | None:
+    """What a job left, its redraw errors added once; None where it failed."""
+    home = folder / way / pair
+    if not (home / "summary.json").exists():
+        return None
+    summary = json.loads((home / "summary.json").read_text(encoding="utf-8"))
+    found = dict(summary["measures"]) | {"passes": float(summary["unet_evaluations"])}
+    if redraw:
+        found["redraw"] = 100 * float(np.mean(_redrawn(home)))
+    return Cell(way, pair, found)
+
+
+def _redrawn(home: Path) -> list[float]:
+    """Redraw errors of every other inner frame, kept beside the frames."""
+    kept = home / "redraw.json"
+    if kept.exists():
+        return json.loads(kept.read_text(encoding="utf-8"))["errors"]
+    import torch
+    from PIL import Image
+
+    from geodesic_lightning.artifacts import write_json
+    from geodesic_lightning.embedded.redraw import error
+
+    files = sorted((home / "frames").iterdir())[1:-1][::2]
+    pictures = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    errors = error(torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255).tolist()
+    write_json(kept, {"errors": errors})
+    return errors
+
+
+def interval(values: Sequence[float], seed: int = 0, draws: int = 2000) -> tuple[float, float]:
+    """The 95 % bootstrap interval of the mean."""
+    values = np.asarray(values)
+    index = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
+    low, high = np.percentile(values[index].mean(1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def paired(cells: Iterable[Cell], way: str, other: str, measure: str) -> tuple[float, float, float]:
+    """Mean of way − other over their common pairs, and its 95 % interval."""
+    by = {(c.way, c.pair): c.measures[measure] for c in cells}
+    common = [pair for w, pair in by if w == way and (other, pair) in by]
+    gaps = [by[way, pair] - by[other, pair] for pair in common]
+    return float(np.mean(gaps)), *interval(gaps)
+
+
+def table(cells: Sequence[Cell]) -> str:
+    """Means and half widths of their intervals; the best mean of a column is bold, and so is what ties.
+
+    A way ties with the best where the interval of their paired difference holds 0.
+    """
+    ways = list(dict.fromkeys(c.way for c in cells))
+    shown = [name for name in SHOWN if all(name in c.measures for c in cells)]
+    columns = {name: _column(cells, ways, name) for name in shown}
+    head = ["way", *(SHOWN[name][0] for name in shown)]
+    return markdown(head, [[way, *(columns[name][way] for name in shown)] for way in ways])
+
+
+def _column(cells: Sequence[Cell], ways: Sequence[str], measure: str) -> dict[str, str]:
+    _, high_wins, digits = SHOWN[measure]
+    values = {way: [c.measures[measure] for c in cells if c.way == way] for way in ways}
+    best = (max if high_wins else min)(ways, key=lambda way: np.mean(values[way]))
+    scale, texts = SCALE.get(measure, 1.0), {}
+    for way in ways:
+        low, high = interval(values[way])
+        text = (
+            f"{scale * np.mean(values[way]):,.{digits}f} ± {scale * (high - low) / 2:,.{digits}f}"
+        )
+        if measure == "passes":
+            text = f"{np.mean(values[way]):,.0f}"
+        _, least, most = paired(cells, way, best, measure)
+        texts[way] = f"**{text}**" if least <= 0 <= most else text
+    return texts
+
+
+def draw(cells: Sequence[Cell], path: Path) -> None:
+    """One panel a measure: means with their intervals, a row a way."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    ways = list(dict.fromkeys(c.way for c in cells))[::-1]
+    shown = [n for n in SHOWN if n != "residual" and all(n in c.measures for c in cells)]
+    columns = 4
+    rows = -(-len(shown) // columns)
+    figure = Figure(
+        figsize=(3 * columns, (0.9 + 0.25 * len(ways)) * rows), dpi=110, layout="constrained"
+    )
+    panels = np.atleast_1d(figure.subplots(rows, columns, sharey=True)).flatten()
+    for panel, name in zip(panels, shown):
+        for row, way in enumerate(ways):
+            values = [SCALE.get(name, 1.0) * c.measures[name] for c in cells if c.way == way]
+            mean, (low, high) = np.mean(values), interval(values)
+            colour = "#1f4e9c" if way.startswith("geodesic") else "#b07b1e"
+            panel.errorbar(
+                mean, row, xerr=[[mean - low], [high - mean]], fmt="o", color=colour, ms=4
+            )
+        panel.set_title(
+            f"{SHOWN[name][0]} ({'high' if SHOWN[name][1] else 'low'} is good)", fontsize=8
+        )
+        panel.set_yticks(range(len(ways)), ways, fontsize=7)
+        panel.tick_params(axis="x", labelsize=7)
+        panel.grid(alpha=0.3)
+    for panel in panels[len(shown) :]:
+        panel.set_visible(False)
+    FigureCanvasAgg(figure).print_figure(path)
+
+
+def run(ways: Sequence[str], pairs: Sequence[str], folder: Path, redraw: bool = True) -> str:
+    """Run what is not done, write cells.json, table.md and measures.png into the folder; the table.
+
+    Raises:
+        UserError: an unknown way, or none that finished.
+    """
+    from geodesic_lightning.artifacts import write_json
+
+    known = available()
+    if unknown := [way for way in ways if way not in known]:
+        raise UserError(f"--ways: got {', '.join(unknown)}, expected some of {', '.join(known)}.")
+    cells = []
+    for way in ways or known:
+        sweep(way, known[way], pairs, folder)
+        done = [cell(way, pair, folder, redraw) for pair in pairs]
+        cells += [one for one in done if one is not None]
+        print(f"{way}: {sum(one is not None for one in done)} of {len(pairs)}", file=sys.stderr)
+    if not cells:
+        raise UserError(f"No way finished on any pair; what went wrong stands under {folder}.")
+    write_json(
+        folder / "cells.json",
+        {"cells": [{"way": c.way, "pair": c.pair, **c.measures} for c in cells]},
+    )
+    text = table(cells)
+    (folder / "table.md").write_text(text + "\n", encoding="utf-8")
+    draw(cells, folder / "measures.png")
+    return text
