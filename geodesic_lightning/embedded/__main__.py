@@ -5,6 +5,7 @@ train      autoencoder, latents, denoiser; resumes where it stopped; saves the p
 evaluate   the held-out figures of the saved pipeline, as JSON
 sheet      a grid of prompted samples, as PNG
 pairs      the shipped pairs and their pairs.json
+redraw     the network that proposes a cat for a picture (redraw.py)
 """
 
 import argparse
@@ -23,7 +24,7 @@ def main(arguments=None):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=("draw", "train", "evaluate", "sheet", "pairs"))
+    parser.add_argument("what", choices=("draw", "train", "evaluate", "sheet", "pairs", "redraw"))
     parser.add_argument(
         "--work", type=Path, default=Path("outputs/embedded"), help="drawings, latents, checkpoints"
     )
@@ -39,6 +40,10 @@ def main(arguments=None):
         from . import pairs
 
         pairs.write(pairs_folder())
+    elif chosen.what == "redraw":
+        from . import train_redraw
+
+        print(train_redraw.train(chosen.work))
     elif chosen.what in ("draw", "train"):
         from . import dataset
 

@@ -1,0 +1,133 @@
+"""Redraw error: how far a picture is from any drawable cat.
+
+A cat is fitted to the picture: a small network proposes its parameters, least squares over the
+drawing itself refine them, and what remains is the error. Needs skia-python (the extra `train`).
+
+    error = √ mean |picture − drawing|²  over pixels and colours in [0, 1], at SIZE px
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.optimize import least_squares
+from torch import Tensor, nn
+
+from .cats import RANGES, Cat
+
+SIZE, COARSE = 64, 32  # px: of what the network sees, and of what is fitted
+CIRCULAR = [name for name in RANGES if name in ("fur_hue", "background_hue")]
+NAMES = list(RANGES)
+HUES = [NAMES.index(name) for name in CIRCULAR]
+WEIGHTS = Path(__file__).parent / "redraw.safetensors"
+STEP, ROUNDS = 0.04, 3  # of the finite differences in unit parameters; Gauss–Newton's rounds
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """The cat that was fitted to a picture.
+
+    Attributes:
+        cat: its parameters.
+        error: what the drawing does not explain, in [0, 1].
+        drawing: (3, SIZE, SIZE) in [0, 1].
+    """
+
+    cat: Cat
+    error: float
+    drawing: Tensor
+
+
+class Proposer(nn.Sequential):
+    """Pictures (n, 3, SIZE, SIZE) in [0, 1] → (n, 33 + 2·2): parameters, and sine and cosine of hues."""
+
+    def __init__(self, width: int = 24) -> None:
+        layers: list[nn.Module] = []
+        before = 3
+        for after in (width, 2 * width, 3 * width, 4 * width):
+            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(4, after), nn.SiLU()]
+            before = after
+        side = SIZE // 2**4
+        outputs = len(NAMES) + len(HUES)
+        layers += [nn.Flatten(), nn.Linear(before * side**2, 192), nn.SiLU(), nn.Linear(192, outputs)]
+        super().__init__(*layers)
+
+
+def target(vectors: Tensor) -> Tensor:
+    """Unit parameters (n, 35) as the network gives them (n, 37)."""
+    plain = [k for k in range(len(NAMES)) if k not in HUES]
+    angle = 2 * torch.pi * vectors[:, HUES]
+    return torch.cat([vectors[:, plain], angle.sin(), angle.cos()], dim=1)
+
+
+def parameters(output: Tensor) -> Tensor:
+    """The inverse of `target`: (n, 37) → unit parameters (n, 35)."""
+    plain = [k for k in range(len(NAMES)) if k not in HUES]
+    found = output.new_empty(len(output), len(NAMES))
+    found[:, plain] = output[:, : len(plain)].clamp(0, 1)
+    sine, cosine = output[:, len(plain) :].chunk(2, dim=1)
+    found[:, HUES] = torch.atan2(sine, cosine) / (2 * torch.pi) % 1
+    return found
+
+
+def proposer() -> Proposer:
+    """The shipped network."""
+    from safetensors.torch import load_file
+
+    network = Proposer()
+    network.load_state_dict({k: v.float() for k, v in load_file(WEIGHTS).items()})
+    return network.eval().requires_grad_(False)
+
+
+def redraw(pictures: Tensor, rounds: int = ROUNDS) -> list[Redrawn]:
+    """Fit a cat to each of pictures (n, 3, H, W) in [0, 1].
+
+    Args:
+        rounds: of least squares; each draws 35 cats a picture, and one more.
+    """
+    seen = resized(pictures, SIZE)
+    first = parameters(proposer()(seen)).double().numpy()
+    return [_fitted(picture, start, rounds) for picture, start in zip(seen, first)]
+
+
+def error(pictures: Tensor, rounds: int = ROUNDS) -> Tensor:
+    """Redraw errors (n,) of pictures (n, 3, H, W)."""
+    return torch.tensor([found.error for found in redraw(pictures, rounds)], dtype=torch.float64)
+
+
+def resized(pictures: Tensor, size: int) -> Tensor:
+    """(n, 3, size, size) float32, by area."""
+    return torch.nn.functional.interpolate(pictures.float().cpu(), (size, size), mode="area")
+
+
+def drawn(vector: np.ndarray, size: int = SIZE) -> Tensor:
+    """The cat of unit parameters (35,), hues taken round the circle: (3, size, size) in [0, 1]."""
+    from .drawing import draw
+
+    vector = vector.copy()
+    vector[HUES] %= 1
+    return torch.from_numpy(draw(Cat.from_vector(vector), size)).permute(2, 0, 1) / 255
+
+
+def _fitted(picture: Tensor, start: np.ndarray, rounds: int) -> Redrawn:
+    goal = resized(picture[None], COARSE)[0]
+
+    def residual(vector: np.ndarray) -> np.ndarray:
+        return (resized(drawn(vector)[None], COARSE)[0] - goal).flatten().double().numpy()
+
+    low, high = np.zeros(len(NAMES)), np.ones(len(NAMES))
+    low[HUES], high[HUES] = -1.0, 2.0
+    best = start
+    if rounds:
+        inside = np.clip(start, low + 1e-3, high - 1e-3)
+        # trf keeps to the box; absolute steps, since drawings are rounded to 8 bits.
+        steps = np.full(len(NAMES), STEP) / np.maximum(np.abs(inside), 1e-3)
+        best = least_squares(
+            residual, inside, bounds=(low, high), diff_step=steps, max_nfev=rounds + 1
+        ).x
+    candidates = [(float((drawn(v) - picture).square().mean().sqrt()), v) for v in (start, best)]
+    size, vector = min(candidates, key=lambda pair: pair[0])
+    vector = vector.copy()
+    vector[HUES] %= 1
+    return Redrawn(Cat.from_vector(vector), size, drawn(vector))
