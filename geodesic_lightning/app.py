@@ -54,7 +54,7 @@ def task(cfg: DictConfig) -> dict | float | None:
         done = sweep.finished(Path(cfg.folder)) if sweep.folder() else None
         with terminable(), tracked():
             summary = run(cfg) if done is None else done
-        return objective(cfg.objective, Path(cfg.folder), summary) if cfg.objective else summary
+        return objective(cfg.objective, summary) if cfg.objective else summary
     except Exception as error:
         told = explain(error)
         if cfg.debug or (told is None and job.mode == RunMode.RUN):
