@@ -118,7 +118,7 @@ def write_path(
     path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None
 ) -> None:
     """Named tensors as safetensors; metadata values that are not strings are kept as JSON."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     copies = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -129,7 +129,7 @@ def write_path(
         for key, value in (metadata or {}).items()
     }
     with _whole(path) as temporary:
-        save_file(copies, temporary, metadata=texts)
+        temporary.write_bytes(save(copies, metadata=texts))  # a full disk is an OSError then
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:

@@ -1,16 +1,14 @@
 """Checkpoints that a kill cannot spoil: whole steps only, written beside their place and renamed."""
 
 import io
-import logging
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-
-log = logging.getLogger("geodesic_lightning")
 
 
 class LatestCheckpoint(TorchCheckpointIO):
@@ -27,7 +25,7 @@ class LatestCheckpoint(TorchCheckpointIO):
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
         self._latest: tuple[Path, bytes] | None = None
-        self._due = 0.0
+        self._due, self._failing = 0.0, False
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
@@ -46,12 +44,12 @@ class LatestCheckpoint(TorchCheckpointIO):
         try:
             replace(path, content)
         except OSError as error:
-            reason = error.strerror or str(error)
-            log.warning(
-                "%s cannot be written (%s): going on; the former one is kept.", path, reason
-            )
+            if not self._failing:  # once, and not to the run's log: it stands on the same disk
+                why = f"{path} cannot be written ({error.strerror or error})"
+                print(f"{why}: going on; the former one is kept.", file=sys.stderr)
+            self._failing = True
         else:
-            self._latest = None
+            self._latest, self._failing = None, False
         self._due = time.monotonic() + self.seconds
 
     def load_checkpoint(
