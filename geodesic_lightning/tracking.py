@@ -77,7 +77,7 @@ class WandB(WandbLogger):
     def _begin(self) -> None:
         import wandb
 
-        folder = Path(self._save_dir).absolute() / "wandb"
+        folder = Path(str(self._save_dir)).absolute() / "wandb"
         _stage_under(folder)
         mode, why = self._mode()
         if mode == "online":
@@ -115,7 +115,7 @@ class WandB(WandbLogger):
             return f"no answer from {server} within {self._init_timeout:g} s"
         return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
-    def _open(self, mode: str) -> Any:
+    def _open(self, mode: Any) -> Any:
         """Open the run; its settings hold in spite of WANDB_MODE, which a former run may have left."""
         import wandb
 
@@ -153,8 +153,9 @@ def _set_up() -> None:
     from wandb.sdk.wandb_run import Run
 
     wandb.setup(wandb.Settings(silent=True))
-    if hasattr(Run, "_detect_and_apply_job_inputs"):
-        Run._detect_and_apply_job_inputs = lambda run: None
+    left_out: Any = Run
+    if hasattr(left_out, "_detect_and_apply_job_inputs"):
+        left_out._detect_and_apply_job_inputs = lambda run: None
 
 
 _OWN = "GEODESIC_WANDB_DATA_DIR"  # marks that WANDB_DATA_DIR is ours, in worker processes too
