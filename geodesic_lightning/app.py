@@ -93,6 +93,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     parts["solver"] = instantiate(cfg.solver, optimizer=instantiate(cfg.optimizer))
     parts["velocity"] = instantiate(cfg.velocity)
     parts["timing"] = instantiate(cfg.retime)
+    parts["decoder"] = instantiate(cfg.decoder)
     rehearse(parts)
     metrics = instantiate(cfg.metrics)
     callbacks = [instantiate(one) for one in cfg.callbacks.values()]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from geodesic_lightning.clip import Clip
 from geodesic_lightning.condition import Condition
-from geodesic_lightning.decoder import Decoder
+from geodesic_lightning.decoder import Decoder, plain
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.frames import Frames
 from geodesic_lightning.layouts import stops, view
@@ -65,6 +65,7 @@ def assemble(
     clock: Clock | None = None,
     velocity: Callable | None = None,
     timing: Timing | None = None,
+    decoder: Callable[..., Decoder] = plain,
 ) -> Solver:
     """Lay the frames out as a path at the model's noise level, and hand it and its score to the solver.
 
@@ -77,20 +78,22 @@ def assemble(
         manifold: (model, noisy latents) → Manifold.
         velocity: for a solver that shoots, View → Launch.
         timing: which places the frames of the film show; None for equal distances.
+        decoder: (model, condition, given images, norms, places, clean latents) → Decoder, of the
+            paths between images.
     """
     if velocity is not None:
         seen, given = view(model, frames, condition, manifold)
         launch = velocity(seen)
         norms = seen.latents.flatten(1).norm(dim=-1)
 
-        def decoder(embedded: Condition) -> Decoder:
+        def shown(embedded: Condition) -> Decoder:
             own = None if given is None else given[launch.frame][None]
             return Decoder(model, embedded, own, norms[launch.frame][None], (0.0,))
 
-        built = solver(launch, seen.manifold, seen.condition, partial(score, model), decoder)
+        built = solver(launch, seen.manifold, seen.condition, partial(score, model), shown)
     else:
         layout = getattr(getattr(solver, "func", solver), "layout", stops)
-        laid = layout(model, frames, condition, manifold)
+        laid = layout(model, frames, condition, manifold, decoder)
         built = solver(laid.path, score(model, laid.condition), laid.decoder)
     if timing is not None:
         built.timing = timing

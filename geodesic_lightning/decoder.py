@@ -15,6 +15,11 @@ from geodesic_lightning.condition import Condition
 from geodesic_lightning.path import Path
 
 
+def plain(model, condition, given, norms, places, clean) -> "Decoder":
+    """The maker of decoder=plain."""
+    return Decoder(model, condition, given, norms, places)
+
+
 class Decoder:
     """Images along a path.
 
@@ -43,18 +48,18 @@ class Decoder:
 
     def __call__(self, path: Path, u: Tensor) -> Tensor:
         """Images (m, 3, H, W) float32 in [0, 1], on the CPU, at places u (m,)."""
-        points = path.at(u)
-        scaled = points * self._stretch(path, u).to(points)[:, None]
-        images = (
-            self.model.decode(self.model.denoise(path.chart(scaled), self.condition(u.to(points))))
-            .float()
-            .cpu()
-            .clone()
-        )
+        images = self._images(path, u).float().cpu().clone()
         if self.given is not None:
             for place, image in zip(self.places, self.given):
                 images[(u - place).abs() < 1e-6] = image.to(images)
         return images
+
+    def _images(self, path: Path, u: Tensor) -> Tensor:
+        points = path.at(u)
+        scaled = points * self._stretch(path, u).to(points)[:, None]
+        return self.model.decode(
+            self.model.denoise(path.chart(scaled), self.condition(u.to(points)))
+        )
 
     def _stretch(self, path: Path, u: Tensor) -> Tensor:
         """Factors (m,) float64 from the path's radius to the images' own, even between places."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from geodesic_lightning.chain import Chain
 from geodesic_lightning.clip import Clip
 from geodesic_lightning.condition import Condition, Piecewise
-from geodesic_lightning.decoder import Decoder
+from geodesic_lightning.decoder import Decoder, plain
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.frames import Frames
 from geodesic_lightning.path import Manifold, Path
@@ -42,9 +42,15 @@ class Layout:
     decoder: Decoder
 
 
-def stops(model, frames: Frames, condition: Callable, manifold: Callable[..., Manifold]) -> Layout:
+def stops(
+    model,
+    frames: Frames,
+    condition: Callable,
+    manifold: Callable[..., Manifold],
+    decoder: Callable[..., Decoder] = plain,
+) -> Layout:
     """All frames as fixed stops at even places, the first again where the path is closed."""
-    latents, embedded, given, _ = _inverted(model, _images(frames, "joins"), condition)
+    latents, embedded, given, clean = _inverted(model, _images(frames, "joins"), condition)
     space = manifold(model, latents)
     ring = torch.cat([latents, latents[:1]]) if frames.closed else latents
     if len(ring) == 2:
@@ -53,10 +59,17 @@ def stops(model, frames: Frames, condition: Callable, manifold: Callable[..., Ma
         path = Chain(latents, space, closed=frames.closed, rounding=frames.rounding)
     places = torch.linspace(0, 1, len(ring), dtype=torch.float64).tolist()
     norms = ring.flatten(1).norm(dim=-1)
-    return Layout(path, embedded, Decoder(model, embedded, given, norms, places))
+    path.clean = clean
+    return Layout(path, embedded, decoder(model, embedded, given, norms, places, clean))
 
 
-def star(model, frames: Frames, condition: Callable, manifold: Callable[..., Manifold]) -> Layout:
+def star(
+    model,
+    frames: Frames,
+    condition: Callable,
+    manifold: Callable[..., Manifold],
+    decoder: Callable[..., Decoder] = plain,
+) -> Layout:
     """All frames around one point. Distances want one density: the prompts' mean, everywhere."""
     latents, embedded, given, _ = _inverted(model, _images(frames, "averages"), condition)
     if isinstance(embedded, Piecewise):
@@ -68,11 +81,15 @@ def star(model, frames: Frames, condition: Callable, manifold: Callable[..., Man
     norms = latents.flatten(1).norm(dim=-1)
     places = torch.linspace(0, 1, len(latents), dtype=torch.float64).tolist()
     path = Star(latents, manifold(model, latents))
-    return Layout(path, same, Decoder(model, same, given, norms, places))
+    return Layout(path, same, decoder(model, same, given, norms, places, clean=None))
 
 
 def film(
-    model, frames: Frames | Clip, condition: Callable, manifold: Callable[..., Manifold]
+    model,
+    frames: Frames | Clip,
+    condition: Callable,
+    manifold: Callable[..., Manifold],
+    decoder: Callable[..., Decoder] = plain,
 ) -> Layout:
     """Every frame a node, under one prompt, but for those that repeat the former one."""
     clean = torch.cat([model.encode(part) for part in _parts(frames, model)])

@@ -14,6 +14,7 @@ from geodesic_lightning.config import (
     callbacks,
     condition,
     data,
+    decoder,
     logger,
     manifold,
     metrics,
@@ -39,6 +40,7 @@ GROUPS = (
     velocity,
     data,
     retime,
+    decoder,
     metrics,
     trainer,
     callbacks,
@@ -76,6 +78,7 @@ class Config:
     velocity: Any = None
     retime: Any = MISSING
     perceptual: Any = MISSING
+    decoder: Any = MISSING
     metrics: Any = MISSING
     debug: bool = False
 

@@ -19,6 +19,7 @@ class Fixed:
     _target_: str = "geodesic_lightning.solvers.fixed.FixedSolver"
     _partial_: bool = True
     way: str = MISSING
+    label: str | None = None
     alpha: float | None = None
     segments: int = 16
     frames: int = 17

@@ -13,7 +13,7 @@ outside. The model is a plain object: a LightningModule that holds one registers
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -258,6 +258,20 @@ class DiffusionModel:
     def denoise(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Latents (n, *latent_shape) at the path's noise level → clean latents, guidance 1."""
         return ode.descend(self.scheduler.sampler, *self._flow(x, embedding), self._ladder)
+
+    def descend(self, x: Tensor, noise: Callable[[Tensor, int], Tensor]) -> Tensor:
+        """`denoise` by another ε(x, t) than one prompt's, as decoders mix them."""
+        return ode.descend(self.scheduler.sampler, noise, x.to(self.device), self._ladder)
+
+    @property
+    def denoiser(self) -> torch.nn.Module:
+        """The network itself, for what is put into its layers."""
+        return self._network.denoiser
+
+    @property
+    def batch_size(self) -> int:
+        """Latents a call at present."""
+        return self._chunks.size
 
     def _flow(self, x: Tensor, embedding: Tensor):
         return (lambda latents, t: self.noise_prediction(latents, t, embedding)), x.to(self.device)

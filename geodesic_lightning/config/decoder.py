@@ -1,0 +1,51 @@
+"""Group decoder."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class Plain:
+    _target_: str = "geodesic_lightning.decoder.plain"
+    _partial_: bool = True
+
+
+@dataclass
+class Attention:
+    _target_: str = "geodesic_lightning.morphs.attention.Mixer"
+    mode: str = "outer"
+    fused: bool = True
+    layers: str = "all"
+
+
+@dataclass
+class Lora:
+    _target_: str = "geodesic_lightning.morphs.lora.Lora"
+    rank: int = 16
+    steps: int = 200
+    lr: float = 2e-4
+    joint: bool = False
+    batch_size: int = 1
+    seed: int = "${seed}"  # type: ignore[assignment]
+
+
+@dataclass
+class Morph:
+    _target_: str = "geodesic_lightning.morphs.decoder.morph"
+    _partial_: bool = True
+    attention: Any = None
+    share: float = 0.5
+    adain: bool = False
+    lora: Any = None
+    guidance: float = 1.0
+    guidance_middle: float | None = None
+    guide: str = ""
+    negative: str = ""
+
+
+SCHEMAS = {
+    "plain_schema": Plain,
+    "attention_schema": Attention,
+    "lora_schema": Lora,
+    "morph_schema": Morph,
+}
