@@ -111,7 +111,7 @@ class MorphDecoder(Decoder):
 
     def _conditional(self, x: Tensor, t: int, u: Tensor, embedding: Tensor) -> Tensor:
         mixer = self.attention
-        if mixer is None or t < (1 - self.share) * self.model.timestep:
+        if mixer is None or t <= (1 - self.share) * self.model.timestep:
             return self._each(x, t, u, embedding)
         ends = []
         for end in (0, 1):

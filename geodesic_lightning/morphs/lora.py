@@ -6,6 +6,7 @@ one Δθ an image (DiffMorpher: attention projections, rank 16, 200 steps of Ada
 for both (`joint`, as in IMPUS). By peft; the frozen weights are never written.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -70,7 +71,9 @@ class Lora:
         config = LoraConfig(
             r=self.rank, lora_alpha=self.rank, init_lora_weights="gaussian", target_modules=TARGETS
         )
-        denoiser.add_adapter(config, adapter_name=name)
+        with warnings.catch_warnings():  # several adapters are what is wanted
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+            denoiser.add_adapter(config, adapter_name=name)
 
     def _train(self, model, name: str, clean: Tensor, embeddings: Tensor) -> None:
         denoiser = model.denoiser
