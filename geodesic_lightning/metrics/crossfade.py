@@ -7,7 +7,6 @@ little.
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2.functional import gaussian_blur
 
 
 def crossfade(frames: Tensor, first: Tensor, last: Tensor) -> float:
@@ -41,6 +40,8 @@ def explained(frames: Tensor, first: Tensor, last: Tensor) -> Tensor:
 
 def details(images: Tensor) -> Tensor:
     """Images (n, 3, H, W) without their surroundings' colour: blurred by a sixteenth of the side."""
+    from torchvision.transforms.v2.functional import gaussian_blur  # late: a second to import
+
     sigma = images.shape[-1] / 16
     kernel = 2 * round(2 * sigma) + 1
     return images - gaussian_blur(images, [kernel, kernel], [sigma, sigma])
