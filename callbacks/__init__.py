@@ -25,6 +25,7 @@ from .final import Final
 from .frame_table import FrameTable
 from .frames import FrameImages
 from .mean_image import MeanImage
+from .page import Page
 from .picture import Picture
 from .progress import Progress
 from .save_path import SavePath
@@ -43,6 +44,7 @@ __all__ = [
     "FrameImages",
     "FrameTable",
     "MeanImage",
+    "Page",
     "Picture",
     "Progress",
     "SavePath",

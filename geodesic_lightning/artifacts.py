@@ -139,6 +139,12 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """A page or a table, in UTF-8."""
+    with _whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def check_fps(fps: float) -> None:
     """Raise UserError for a speed at which no film can be shown."""
     if not fps > 0:

@@ -9,15 +9,8 @@ from geodesic_lightning.errors import UserError
 # What runs leave in their folders, beside Hydra's own .hydra and log.
 LEFT = (
     *("checkpoints", "frames", "hparams.yaml", "metrics.csv", "multirun.yaml"),
-    *(
-        "curves.png",
-        "fan.png",
-        "mean.png",
-        "path.safetensors",
-        "picture.png",
-        "report.md",
-        "strip.png",
-    ),
+    *("curves.png", "fan.png", "mean.png", "path.safetensors", "picture.png"),
+    *("index.html", "report.html", "report.md", "strip.png"),
     *("summary.json", "video.mp4", "videos", "wandb", "failed.json"),
 )
 

@@ -37,6 +37,18 @@ class KeepFormerRuns(Callback):
             sys.exit(f"Error: {error}")
 
 
+class IndexPage(Callback):
+    """At a sweep's end writes its index.html."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        from geodesic_lightning.page.index import write
+
+        try:
+            print(write(Path(config.hydra.sweep.dir)))
+        except UserError as error:
+            print(f"No index.html: {error}", file=sys.stderr)
+
+
 class NameFailures(Callback):
     """At a sweep's end says which jobs failed, and leaves with an error if any did.
 

@@ -31,6 +31,14 @@ class DecodeEvery:
 
 
 @dataclass
+class Page:
+    _target_: str = "geodesic_lightning.callbacks.Page"
+    folder: str = "${folder}"
+    compare: bool = True
+    fps: float = 12
+
+
+@dataclass
 class DensityChart:
     _target_: str = "geodesic_lightning.callbacks.DensityChart"
     every_n_steps: int = 1
@@ -101,6 +109,7 @@ class Table:
 
 
 SCHEMAS = {
+    "page_schema": Page,
     "progress_schema": Progress,
     "save_path_schema": SavePath,
     "checkpoint_schema": Checkpoint,

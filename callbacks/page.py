@@ -1,0 +1,113 @@
+"""The run on one page."""
+
+from __future__ import annotations
+
+import copy
+import shlex
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+
+from geodesic_lightning.artifacts import check_fps, write_text, write_video
+
+from .final import Final
+
+__all__ = ["Page"]
+
+
+class Page(Final):
+    """folder/report.html: films, frames, curves and summary in one file that needs no network.
+
+    The path's film stands beside that of the path solving started from, which is decoded for it; its
+    passes of the network are not counted. A clip stands beside the geodesic between its ends.
+
+    Args:
+        folder: the run's folder.
+        compare: decode the other film.
+        fps: frames a second.
+    """
+
+    def __init__(self, folder: str, compare: bool = True, fps: float = 12) -> None:
+        check_fps(fps)
+        self.folder, self.compare, self.fps = folder, compare, fps
+        self.history: list[dict[str, float]] = []
+
+    def on_train_batch_end(self, trainer: Trainer, solver: Any, *_: object) -> None:
+        """Remember what the solver says of the step."""
+        self.history.append(dict(solver.report))
+
+    def write(self, trainer: Trainer, solver: Any) -> None:
+        """Gather, render, write."""
+        from geodesic_lightning.page.run import Film, Run, render
+
+        folder, summary = Path(self.folder), solver.summary()
+        films = [Film(str(summary["solver"]), self._mp4(solver.frames()))]
+        if self.compare and (other := _other(solver)) is not None:
+            name, frames = other
+            films.append(Film(name, self._mp4(frames)))
+        page = Run(
+            summary,
+            _command(folder),
+            films,
+            _bytes(folder / "strip.png"),
+            _bytes(folder / "picture.png"),
+            _first(solver),
+            self.history,
+        )
+        write_text(folder / "report.html", render(page))
+
+    def _mp4(self, frames: torch.Tensor) -> bytes:
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".page-") as place:
+            file = Path(place) / "film.mp4"
+            write_video(frames, file, self.fps)
+            return file.read_bytes()
+
+
+def _other(solver: Any) -> tuple[str, torch.Tensor] | None:
+    """Name and frames of what the film is compared with; the model's counter stays where it is."""
+    rival = getattr(solver, "rivals", {}).get("geodesic")
+    if rival is not None:
+        name, path = "geodesic between its ends", rival.path
+    elif solver.name == "bvp":
+        name, path = "start (slerp)", copy.deepcopy(solver.path)
+        path.place(path.baseline(solver.path.segments)[1:-1])
+    else:
+        return None
+    model = solver.problem.score.model
+    before = model.evaluations
+    try:
+        with torch.no_grad():
+            return name, solver.decoder(path, torch.linspace(0, 1, solver.frame_count))
+    finally:
+        model.evaluations = before
+
+
+def _first(solver: Any) -> dict[str, list[float]]:
+    """The curves of the path that solving started from."""
+    m = solver.start
+    if m is None:
+        return {}
+    return {
+        "u": m.u.tolist(),
+        "log_density": m.log_density.tolist(),
+        "metric_speed": m.metric_speed.tolist(),
+        "residual": m.turning.tolist(),
+    }
+
+
+def _command(folder: Path) -> str:
+    """What was typed, as Hydra wrote it down; "" for a run that was not started from the command line."""
+    import yaml
+
+    kept = folder / ".hydra" / "overrides.yaml"
+    if not kept.exists():
+        return ""
+    words = yaml.safe_load(kept.read_text(encoding="utf-8")) or []
+    return shlex.join(["python", "-m", "geodesic_lightning", *map(str, words)])
+
+
+def _bytes(file: Path) -> bytes | None:
+    return file.read_bytes() if file.exists() else None
