@@ -36,7 +36,7 @@ class Page(Final):
         self.history: list[dict[str, float]] = []
 
     def on_train_batch_end(self, trainer: Trainer, solver: Any, *_: object) -> None:
-        """Remember what the solver says of the step."""
+        """Remember what the solver says of the step before: callbacks are called first."""
         self.history.append(dict(solver.report))
 
     def write(self, trainer: Trainer, solver: Any) -> None:
@@ -55,7 +55,7 @@ class Page(Final):
             _bytes(folder / "strip.png"),
             _bytes(folder / "picture.png"),
             _first(solver),
-            self.history,
+            [*self.history, dict(solver.report)],
         )
         write_text(folder / "report.html", render(page))
 
