@@ -8,8 +8,8 @@ Let q(u) be a quantity that never falls along the path, q(0) = 0. Frames at the 
     metric_length        q = ∫ |γ'| p(γ)^(−α) du: slow where the density is low
     perceptual           q = Σ d(f_j, f_{j−1}) over the film's own frames f, d as in perceptual.py
 
-The last is known only after decoding, so the film is decoded twice, the second time at the places
-that were found.
+The last is known only after decoding, so the film is decoded again at the places that were found. A
+jump between two frames hides where it happens: another round looks into it.
 """
 
 from abc import ABC, abstractmethod
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.perceptual import Perceptual
 
 __all__ = [
@@ -85,19 +86,27 @@ class EvenlyPerceived(Timing):
 
     Args:
         perceptual: what a difference is measured by.
+        rounds: how often the film is decoded and its places moved, each time from the last ones.
+
+    Raises:
+        UserError: no round.
     """
 
     name = "perceptual"
 
-    def __init__(self, perceptual: Perceptual) -> None:
-        self.perceptual = perceptual
+    def __init__(self, perceptual: Perceptual, rounds: int = 1) -> None:
+        if rounds < 1:
+            raise UserError(f"retime.rounds: got {rounds}, expected at least 1.")
+        self.perceptual, self.rounds = perceptual, rounds
 
     def __call__(self, shares: Tensor, solver) -> Tensor:
-        film = solver.decoder(solver.path, along(solver.path, shares))
-        moved = self.perceptual(solver.problem.score.model, film).sqrt().numpy()
-        q = np.concatenate([[0.0], np.cumsum(moved)])
-        knots = shares.double().numpy()
-        return along(solver.path, torch.from_numpy(inverse(knots, q, knots)))
+        even, found = shares.double().numpy(), shares
+        for _ in range(self.rounds):
+            film = solver.decoder(solver.path, along(solver.path, found).to(shares))
+            moved = self.perceptual(solver.problem.score.model, film).sqrt().numpy()
+            q = np.concatenate([[0.0], np.cumsum(moved)])
+            found = torch.from_numpy(inverse(found.double().numpy(), q, even))
+        return along(solver.path, found)
 
 
 def snapped(places: Tensor, stops: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from known import exact_problem
 
 from geodesic_lightning import perceptual
 from geodesic_lightning.chain import Chain
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.exact import ExactModel
 from geodesic_lightning.manifold import Euclidean
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
@@ -100,6 +101,33 @@ def test_perceived_changes_become_even():
     after = distances([cubic(None, EvenlyPerceived(perceptual.embedded)(shares, solver))])
     assert before.std() / before.mean() > 0.8
     assert after.std() / after.mean() < 0.1
+
+
+def jump(path, u):
+    """Pictures that stand still but for a turn of 1.5 within a fiftieth of the path."""
+    angle = 1.5 * torch.sigmoid((u.double() - 0.4) * 400)
+    return torch.stack([angle.cos(), angle.sin()], -1)[..., None, None]
+
+
+def test_another_round_looks_into_a_jump():
+    """What jumps between two frames is laid out within it as if it were even; the next round knows better."""
+    solver = SimpleNamespace(
+        path=None, decoder=jump, problem=SimpleNamespace(score=SimpleNamespace(model=Eye()))
+    )
+    shares = torch.linspace(0, 1, 17)
+    uneven = []
+    for rounds in (1, 2, 3):
+        moved = distances(
+            [jump(None, EvenlyPerceived(perceptual.embedded, rounds)(shares, solver))]
+        )
+        uneven.append(float(moved.std() / moved.mean()))
+    assert uneven[1] < 0.7 * uneven[0]
+    assert uneven[2] < uneven[1]
+
+
+def test_no_round_is_refused():
+    with pytest.raises(UserError, match=r"retime.rounds: got 0, expected at least 1"):
+        EvenlyPerceived(perceptual.embedded, 0)
 
 
 def test_distances_do_not_depend_on_contrast():

@@ -18,6 +18,7 @@ class EvenInMetricLength:
 class EvenlyPerceived:
     _target_: str = "geodesic_lightning.retime.EvenlyPerceived"
     perceptual: Any = "${perceptual}"
+    rounds: int = 1
 
 
 @dataclass
