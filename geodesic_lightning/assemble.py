@@ -81,6 +81,13 @@ def assemble(
         decoder: (model, condition, given images, norms, places, clean latents) → Decoder, of the
             paths between images.
     """
+    layout = getattr(getattr(solver, "func", solver), "layout", stops)
+    mixed = getattr(decoder, "func", decoder) is not plain
+    if mixed and (velocity is not None or layout is not stops):
+        raise UserError(
+            "decoder: frames are mixed from the two images that a path joins, and this solver joins "
+            "none: choose decoder=plain."
+        )
     if velocity is not None:
         seen, given = view(model, frames, condition, manifold)
         launch = velocity(seen)
@@ -92,7 +99,6 @@ def assemble(
 
         built = solver(launch, seen.manifold, seen.condition, partial(score, model), shown)
     else:
-        layout = getattr(getattr(solver, "func", solver), "layout", stops)
         laid = layout(model, frames, condition, manifold, decoder)
         built = solver(laid.path, score(model, laid.condition), laid.decoder)
     if timing is not None:

@@ -272,3 +272,15 @@ class TestCommandLine:
         )
         assert done.code == 1
         assert "frames are mixed from two ends" in done.err
+
+    @pytest.mark.parametrize("words", [["solver=ivp"], ["solver=mean"]], ids=["ivp", "mean"])
+    def test_a_solver_that_joins_nothing_is_one_sentence(self, geodesic, tiny_sd2, words):
+        done = geodesic(
+            "model=sd2",
+            f"model.pretrained={tiny_sd2}",
+            "scheduler.steps=4",
+            "decoder=adain",
+            *words,
+        )
+        assert done.code == 1
+        assert "this solver joins none: choose decoder=plain" in done.err
