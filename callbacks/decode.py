@@ -59,9 +59,9 @@ class DecodeEvery(Callback):
 
     def _write(self, trainer: Trainer, solver: Any) -> None:
         step = self._written = trainer.global_step
-        if not trainer.is_global_zero:
-            return
         path = Path(self.folder) / "videos" / f"step_{step:04d}.mp4"
         with isolate_rng():
-            write_video(solver.frames(self.count), path, self.fps)
-            log_video(trainer, "video/path", path)
+            frames = solver.frames(self.count)  # by all processes together, if there are several
+            if trainer.is_global_zero:
+                write_video(frames, path, self.fps)
+                log_video(trainer, "video/path", path)

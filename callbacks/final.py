@@ -9,6 +9,8 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.seed import isolate_rng
 
+from geodesic_lightning.parallel import alone
+
 __all__ = ["Final"]
 
 
@@ -16,7 +18,12 @@ class Final(Callback, ABC):
     """Calls `write` at the end of `trainer.validate`, on one process, with the random state kept.
 
     Validation inside a fit (and its sanity check) is not the end of anything and is passed over.
+
+    Attributes:
+        shows: `write` wants the film, which several processes decode together before it is called.
     """
+
+    shows = False
 
     @abstractmethod
     def write(self, trainer: Trainer, solver: Any) -> None:
@@ -24,6 +31,10 @@ class Final(Callback, ABC):
 
     def on_validation_end(self, trainer: Trainer, solver: Any) -> None:
         """After everything has been measured."""
-        if trainer.is_global_zero and trainer.state.fn == TrainerFn.VALIDATING:
-            with isolate_rng():
+        if trainer.state.fn != TrainerFn.VALIDATING:
+            return
+        if self.shows and trainer.world_size > 1:
+            solver.frames()  # by all processes together; the one that writes then has them
+        if trainer.is_global_zero:
+            with isolate_rng(), alone():
                 self.write(trainer, solver)

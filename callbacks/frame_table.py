@@ -22,6 +22,8 @@ class FrameTable(Final):
     not of one measured path (the mean of several images).
     """
 
+    shows = True
+
     def write(self, trainer: Trainer, solver: Any) -> None:
         """Log the table, where there is a W&B logger."""
         log_table(trainer, "table/frames", COLUMNS, lambda: list(rows(solver)))

@@ -21,6 +21,8 @@ class FrameImages(Final):
         folder: the run's folder.
     """
 
+    shows = True
+
     def __init__(self, folder: str) -> None:
         self.folder = folder
 

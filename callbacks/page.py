@@ -30,6 +30,8 @@ class Page(Final):
         fps: frames a second.
     """
 
+    shows = True
+
     def __init__(self, folder: str, compare: bool = True, fps: float = 12) -> None:
         check_fps(fps)
         self.folder, self.compare, self.fps = folder, compare, fps

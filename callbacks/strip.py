@@ -23,6 +23,8 @@ class Strip(Final):
         gap: white px between frames.
     """
 
+    shows = True
+
     def __init__(self, folder: str, gap: int = 2) -> None:
         self.folder = folder
         self.gap = gap

@@ -24,6 +24,8 @@ class Video(Final):
         ping_pong: whether the film comes back to its start.
     """
 
+    shows = True
+
     def __init__(self, folder: str, fps: float = 12, ping_pong: bool = False) -> None:
         check_fps(fps)
         self.folder = folder

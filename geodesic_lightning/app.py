@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from geodesic_lightning import __version__, config, sweep
+from geodesic_lightning import __version__, config, ranks, sweep
 from geodesic_lightning.batches import Batches
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.folders import refuse_taken, set_aside
@@ -49,6 +49,11 @@ def task(cfg: DictConfig) -> dict | float | None:
     """
     job = HydraConfig.get()
     try:
+        if cfg.sweep.resume and "RANK" in os.environ:
+            raise UserError(
+                "sweep.resume: several processes cannot agree on what is done: leave trainer.devices at "
+                "1 and give each job a device by hydra/launcher=."
+            )
         if cfg.sweep.resume and job.mode == RunMode.RUN:
             raise UserError("sweep.resume goes with -m; go on with one run by resume=<its folder>.")
         done = sweep.finished(Path(cfg.folder)) if sweep.folder() else None
@@ -98,8 +103,13 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     metrics = instantiate(cfg.metrics)
     callbacks = [instantiate(one) for one in cfg.callbacks.values()]
     loggers = [instantiate(one) for one in cfg.logger.values()]
+    settings = OmegaConf.to_container(cfg.trainer)
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        from geodesic_lightning.replicated import strategy
+
+        settings["strategy"] = strategy(settings["strategy"])
     trainer = instantiate(
-        OmegaConf.to_container(cfg.trainer),
+        settings,
         default_root_dir=str(folder),
         callbacks=callbacks,
         logger=loggers,
@@ -190,6 +200,9 @@ def main() -> None:
         return distance(sys.argv[2:])
     # Idle threads of OpenMP wait asleep: where other programs want the cores too, waiting awake costs both dearly.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if (count := ranks.asked(sys.argv[1:])) > 1:
+        sys.exit(ranks.start(count, sys.argv[1:]))
+    sys.argv[1:] = ranks.quieted(sys.argv[1:])
     debug = any(re.fullmatch(r"\+*debug=(true|True|1|yes|on)", a) for a in sys.argv)
     sys.argv[1:] = with_former(sys.argv[1:])
     try:

@@ -10,6 +10,7 @@ class Trainer:
     accelerator: str = "auto"
     devices: Any = 1
     strategy: str = "auto"
+    use_distributed_sampler: bool = False
     precision: str = "32-true"
     max_steps: int = -1
     log_every_n_steps: int = 1

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from geodesic_lightning import ode
+from geodesic_lightning import ode, parallel
 from geodesic_lightning.diffusion import levels, loading
 from geodesic_lightning.diffusion.chunks import Chunks
 from geodesic_lightning.diffusion.networks import FAMILIES
@@ -243,7 +243,10 @@ class DiffusionModel:
             )
 
         self._placement.ready(self._network.denoiser_name)
-        predicted = self._chunks.map(one, x, times, embedding).to(x)
+        def many(*part: Tensor) -> Tensor:
+            return self._chunks.map(one, *part).to(x)
+
+        predicted = parallel.shared(many, x, times, embedding)
         return self._levels.noise(predicted, x, times).contiguous()
 
     @torch.inference_mode()

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from geodesic_lightning import parallel
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.exact.curve_length import curve_length
 from geodesic_lightning.exact.density import Density
@@ -119,7 +120,7 @@ class ExactModel:
     def noise_prediction(self, x: Tensor, t: Tensor | int, embedding: Tensor) -> Tensor:
         """-sigma c score(x) at x (n, d) for embeddings c (n, 1, 1) or (1, 1, 1); t is ignored."""
         self.evaluations += len(x)
-        return -self.sigma * embedding.reshape(-1, 1).to(x) * self.score(x)
+        return -self.sigma * embedding.reshape(-1, 1).to(x) * parallel.shared(self.score, x)
 
     def denoise(self, x: Tensor, embedding: Tensor) -> Tensor:
         """The latents (n, d) themselves."""
