@@ -104,7 +104,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     callbacks = [instantiate(one) for one in cfg.callbacks.values()]
     loggers = [instantiate(one) for one in cfg.logger.values()]
     settings = OmegaConf.to_container(cfg.trainer)
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+    if "RANK" in os.environ:
         from geodesic_lightning.replicated import strategy
 
         settings["strategy"] = strategy(settings["strategy"])
