@@ -67,3 +67,15 @@ def test_an_interrupted_benchmark_keeps_its_rows(ring, tmp_path, monkeypatch, ca
     with pytest.raises(SystemExit, match=r"Interrupted; the rows so far are in .*out\.json"):
         command.main(["--output", str(tmp_path / "out.json")])
     assert len(json.loads((tmp_path / "out.json").read_text())["rows"]) == 1
+
+
+def test_an_estimate_for_many_devices():
+    """One device exchanges nothing; devices beyond the nodes only add latency."""
+    from geodesic_lightning.benchmark import devices
+
+    assert devices.sweep(1, 16) == (15 * devices.NETWORK, 0.0)
+    assert devices.sweep(8, 16)[0] == 2 * devices.NETWORK
+    assert devices.sweep(64, 16)[0] == devices.sweep(16, 16)[0] == devices.NETWORK
+    assert devices.sweep(64, 16)[1] > devices.sweep(16, 16)[1]
+    table = devices.table(list(devices.estimate()))
+    assert len(table.splitlines()) == 2 + len(devices.COUNTS)

@@ -13,6 +13,7 @@ TOPICS = {
     "estimators": "how the score is looked at: timestep, noise, averaging",
     "scaling": "cost of a sweep at 16 to 256 segments",
     "roundtrip": "to the noise level and back by every sampler",
+    "devices": "one path on 1 to 64 devices: an estimate",
     "morphs": "every way to morph, by the same measures, on 24 pairs",
 }
 
@@ -35,7 +36,9 @@ def main(arguments: list[str] | None = None) -> None:
         help="solvers: which problems",
     )
     parser.add_argument(
-        "--pairs", type=int, help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10; morphs: 24)"
+        "--pairs",
+        type=int,
+        help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10; morphs: 24)",
     )
     parser.add_argument(
         "--fields",
@@ -91,19 +94,34 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from geodesic_lightning.artifacts import write_json
-    from geodesic_lightning.benchmark import estimators, problems, roundtrip, scaling, solvers
+    from geodesic_lightning.benchmark import (
+        devices,
+        estimators,
+        problems,
+        roundtrip,
+        scaling,
+        solvers,
+    )
 
     pairs = options.pairs if options.pairs is not None else 10 if options.full else 2
     if not 1 <= pairs <= len(problems.PAIRS):
         raise UserError(f"--pairs: got {pairs}, expected 1 to {len(problems.PAIRS)}.")
     if options.seeds < 1:
         raise UserError(f"--seeds: got {options.seeds}, expected at least 1.")
-    topics = {"solvers": solvers, "estimators": estimators, "scaling": scaling, "roundtrip": roundtrip}
+    topics = {
+        "solvers": solvers,
+        "estimators": estimators,
+        "scaling": scaling,
+        "roundtrip": roundtrip,
+        "devices": devices,
+    }
     topic = topics[options.topic]
     rows: list = []
     for row in _rows(options, pairs):
         rows.append(row)
-        write_json(options.output, {"rows": [asdict(each) for each in rows], "torch": torch.__version__})
+        write_json(
+            options.output, {"rows": [asdict(each) for each in rows], "torch": torch.__version__}
+        )
         print(f"\r{len(rows)} rows", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     print(topic.table(rows))
@@ -111,6 +129,11 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _rows(options: argparse.Namespace, pairs: int) -> Iterable:
+    if options.topic == "devices":
+        from geodesic_lightning.benchmark import devices
+
+        yield from devices.estimate()
+        return
     from geodesic_lightning.benchmark import estimators, problems, roundtrip, scaling, solvers
     from geodesic_lightning.diffusion import EMBEDDED_ALPHA, embedded
 
