@@ -89,6 +89,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     lightning = import_lightning()
 
     from geodesic_lightning.artifacts import write_json
+    from geodesic_lightning.checkpoints import replace
     from geodesic_lightning.assemble import Clock, assemble
 
     clock = Clock(began=began)
@@ -124,6 +125,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     solver.metrics = metrics
     if resume:
         check_resumable(resume, solver)
+        if "checkpoint" in cfg.callbacks:  # so that this run can be resumed from its start
+            replace(folder / "checkpoints" / "last.ckpt", Path(resume).read_bytes())
     field = solver.problem.score.field.name
     solver.context = {
         "model": model.name,

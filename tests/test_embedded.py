@@ -109,7 +109,7 @@ def test_shipped_pairs_are_the_drawings_of_their_parameters():
     assert {"pair_cat", "pair_ears", "pair_mood", "pair_colour", "pair_far", "pair_near"} <= set(
         entries
     )
-    assert sum(name.startswith("eval_") for name in entries) == 10
+    assert sum(name.startswith("eval_") for name in entries) == 24
     for name, entry in entries.items():
         for place in ("start", "end"):
             cat = cats.Cat(**entry[place])

@@ -202,8 +202,9 @@ class TestSingleFile:
         x, c = torch.linspace(-2, 2, 256).reshape(1, 4, 8, 8), whole.embed(["a cat"])
         assert one.source == str(file)
         assert torch.equal(one.embed(["a cat"]), c)
-        assert torch.equal(one.noise_prediction(x, 9, c), whole.noise_prediction(x, 9, c))
-        assert torch.equal(one.decode(x), whole.decode(x))
+        # The same weights; where they lie in memory, and on how many threads, decides the last digit.
+        torch.testing.assert_close(one.noise_prediction(x, 9, c), whole.noise_prediction(x, 9, c))
+        torch.testing.assert_close(one.decode(x), whole.decode(x))
 
     def test_the_configuration_may_come_without_weights(self, file, saved, tmp_path):
         bare = tmp_path / "config"

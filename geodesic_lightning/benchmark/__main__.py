@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"Interrupted; what is done is kept beside {options.output}.")
+        sys.exit(f"Interrupted; the rows so far are in {options.output}.")
 
 
 def run_morphs(options: argparse.Namespace) -> None:
