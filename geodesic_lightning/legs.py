@@ -142,12 +142,17 @@ class LegsProblem:
 
     def state_dict(self) -> dict:
         """What a resumed run needs to go on as if it had never stopped."""
-        return {"legs": [leg.state_dict() for leg in self.legs], "awake": self.awake}
+        # A leg that is done is not scored again, and the others' steps ask for its latest.
+        latest = [leg.latest and (leg.latest.points, leg.latest.scores) for leg in self.legs]
+        legs = [leg.state_dict() for leg in self.legs]
+        return {"legs": legs, "awake": self.awake, "latest": latest}
 
     def load_state_dict(self, state: dict) -> None:
         """The inverse of `state_dict`."""
-        for leg, saved in zip(self.legs, state["legs"]):
+        for leg, saved, latest in zip(self.legs, state["legs"], state["latest"]):
             leg.load_state_dict(saved)
+            if latest is not None:
+                leg.recall(*latest)
         self.awake = list(state["awake"])
         self._ends_known = all(leg["end_scores"] is not None for leg in state["legs"])
 

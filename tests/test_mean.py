@@ -24,7 +24,7 @@ from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.path import Path
 from geodesic_lightning.problem import Problem
 from geodesic_lightning.score import NoisePrediction, Score
-from geodesic_lightning.solvers.bvp import solve
+from geodesic_lightning.solvers.bvp import BoundaryValueSolver, solve
 from geodesic_lightning.solvers.mean import MeanSolver
 from geodesic_lightning.star import Star
 
@@ -163,30 +163,40 @@ def test_through_the_shell(tmp_path):
     assert fresh.rounds_done == solver.optimizer.rounds_done
 
 
-def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path):
+@pytest.mark.parametrize("kind", [MeanSolver, BoundaryValueSolver])
+def test_stopped_after_any_step_it_ends_as_the_run_that_never_stopped(tmp_path, kind):
+    """Some legs are done before others: those are not scored again, and are still asked for."""
+
     def made():
         return assemble(
             ExactModel("mixture"),
-            keyframe_points([[-1.5, 0.4], [1.4, 0.5], [0.1, 1.0]]),
-            partial(MeanSolver, optimizer=SemiImplicit, segments=4),
+            keyframe_points([[-1.5, 0.4], [1.4, 0.5], [0.9, 0.9]]),
+            partial(kind, optimizer=SemiImplicit, segments=8),
             partial(Score, field=NoisePrediction()),
             prompts,
         )
 
-    def run(**options):
-        return L.Trainer(
+    def run(solver, **options):
+        trainer = L.Trainer(
             accelerator="cpu", logger=False, enable_checkpointing=False, max_epochs=-1,
-            enable_progress_bar=False, enable_model_summary=False, **options,
+            enable_progress_bar=False, enable_model_summary=False,
+            max_steps=options.pop("max_steps", -1),
         )  # fmt: skip
+        trainer.fit(solver, train_dataloaders=Batches(), **options)
+        return trainer
 
-    straight, first, second = made(), made(), made()
-    run().fit(straight, train_dataloaders=Batches())
-    begun = run(max_steps=7)
-    begun.fit(first, train_dataloaders=Batches())
-    begun.save_checkpoint(tmp_path / "half.ckpt")
-    run().fit(second, train_dataloaders=Batches(), ckpt_path=tmp_path / "half.ckpt")
-    assert torch.equal(second.path.points(), straight.path.points())
-    assert set(second.moving) <= {name for name, _ in second.named_buffers()}
+    straight, uneven = made(), 0
+    steps = run(straight).global_step
+    for stop in range(1, steps):
+        first, second = made(), made()
+        run(first, max_steps=stop).save_checkpoint(tmp_path / f"{stop}.ckpt")
+        uneven += len(first.problem.awake) < len(first.problem.legs)
+        run(second, ckpt_path=tmp_path / f"{stop}.ckpt")
+        assert torch.equal(second.path.points(), straight.path.points())
+        assert second.problem.evaluations == straight.problem.evaluations
+    assert uneven
+    if kind is MeanSolver:
+        assert set(second.moving) <= {name for name, _ in second.named_buffers()}
 
 
 class TestRefuses:
