@@ -7,8 +7,10 @@ Let q(u) be a quantity that never falls along the path, q(0) = 0. Frames at the 
     u                    q = u: the distance along the path in latent units, as it is
     metric_length        q = ∫ |γ'| p(γ)^(−α) du: slow where the density is low
     perceptual           q = Σ d(f_j, f_{j−1}) over the film's own frames f, d as in perceptual.py
+    beta                 q the distribution function of the Beta distribution nearest to
+                         Σ d(f_j, f_{j−1}) (AID: He et al., 2024, who add frames one by one)
 
-The last is known only after decoding, so the film is decoded again at the places that were found. A
+The last two are known only after decoding, so the film is decoded again at the places that were found. A
 jump between two frames hides where it happens: another round looks into it.
 """
 
@@ -22,6 +24,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.perceptual import Perceptual
 
 __all__ = [
+    "BetaPrior",
     "EvenInDistance",
     "EvenInMetricLength",
     "EvenlyPerceived",
@@ -107,6 +110,46 @@ class EvenlyPerceived(Timing):
             q = np.concatenate([[0.0], np.cumsum(moved)])
             found = torch.from_numpy(inverse(found.double().numpy(), q, even))
         return along(solver.path, found)
+
+
+class BetaPrior(Timing):
+    """retime=beta: places are quantiles of a Beta distribution that is fitted to the film.
+
+    Least squares between the distribution's function at even places and the share of the film's
+    whole difference that lies before them.
+
+    Args:
+        perceptual: what a difference is measured by.
+    """
+
+    name = "beta"
+
+    def __init__(self, perceptual: Perceptual) -> None:
+        self.perceptual = perceptual
+
+    def __call__(self, shares: Tensor, solver) -> Tensor:
+        from scipy.stats import beta
+
+        film = solver.decoder(solver.path, along(solver.path, shares))
+        moved = self.perceptual(solver.problem.score.model, film).sqrt().double().numpy()
+        a, b = fitted_beta(shares.double().numpy(), np.concatenate([[0.0], np.cumsum(moved)]))
+        return along(solver.path, torch.from_numpy(beta.ppf(shares.double().numpy(), a, b)))
+
+
+def fitted_beta(places: np.ndarray, quantity: np.ndarray) -> tuple[float, float]:
+    """(a, b) of the Beta distribution whose function at places (n,) is nearest to a growing quantity (n,)."""
+    from scipy.optimize import least_squares
+    from scipy.stats import beta
+
+    if not quantity[-1] > quantity[0]:
+        return 1.0, 1.0
+    grown = (quantity - quantity[0]) / (quantity[-1] - quantity[0])
+    # In logarithms a and b stay positive; e^±5 keeps quantiles apart in float64.
+    found = least_squares(
+        lambda ab: beta.cdf(places, *np.exp(ab)) - grown, np.zeros(2), bounds=(-5.0, 5.0)
+    )
+    a, b = np.exp(found.x)
+    return float(a), float(b)
 
 
 def snapped(places: Tensor, stops: Tensor) -> Tensor:

@@ -18,9 +18,11 @@ from geodesic_lightning.manifold import Euclidean
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.perceptual import distances
 from geodesic_lightning.retime import (
+    BetaPrior,
     EvenInDistance,
     EvenInMetricLength,
     EvenlyPerceived,
+    fitted_beta,
     inverse,
     snapped,
 )
@@ -143,7 +145,7 @@ def test_on_a_chain_even_frames_are_even_in_distance_across_legs():
     torch.testing.assert_close(at[:, 0], torch.linspace(0, 4, 9).double())
 
 
-@pytest.mark.parametrize("timing", ["u", "metric_length", "perceptual"])
+@pytest.mark.parametrize("timing", ["u", "metric_length", "perceptual", "beta"])
 def test_a_film_keeps_its_number_of_frames_and_its_ends(timing):
     model = ExactModel("ring")
     problem = solved("ring", 8)
@@ -151,6 +153,7 @@ def test_a_film_keeps_its_number_of_frames_and_its_ends(timing):
         "u": EvenInDistance(),
         "metric_length": EvenInMetricLength(),
         "perceptual": EvenlyPerceived(perceptual.embedded),
+        "beta": BetaPrior(perceptual.embedded),
     }[timing]
     seen = partial(lambda path, u: model.decode(path.at(u)))
     solver = SimpleNamespace(
@@ -175,3 +178,31 @@ class TestSnapped:
     def test_too_few_frames_stay(self):
         places = torch.linspace(0, 1, 3)
         assert torch.equal(snapped(places, torch.linspace(0, 1, 7)), places)
+
+
+class TestBeta:
+    @pytest.mark.parametrize(("a", "b"), [(1, 1), (2, 5), (0.7, 0.8), (20, 20)])
+    def test_the_fit_finds_the_distribution(self, a, b):
+        from scipy.stats import beta
+
+        places = np.linspace(0, 1, 17)
+        found = fitted_beta(places, 3 + 2 * beta.cdf(places, a, b))
+        assert found == pytest.approx((a, b), rel=1e-3)
+
+    def test_what_does_not_grow_is_even(self):
+        assert fitted_beta(np.linspace(0, 1, 5), np.zeros(5)) == (1.0, 1.0)
+
+    def test_frames_are_its_quantiles(self):
+        """A film that changes by the square root of Beta(2, 2)'s function is shown at its quantiles."""
+        from scipy.stats import beta
+
+        shares = torch.linspace(0, 1, 9)
+        solver = SimpleNamespace(
+            path=SimpleNamespace(),
+            decoder=lambda path, u: torch.from_numpy(beta.cdf(u.double().numpy(), 2, 2)),
+            problem=SimpleNamespace(score=SimpleNamespace(model=None)),
+        )
+        found = BetaPrior(lambda model, film: film.diff().square())(shares, solver)
+        torch.testing.assert_close(
+            found, torch.from_numpy(beta.ppf(shares.double().numpy(), 2, 2)), rtol=0, atol=1e-3
+        )

@@ -16,17 +16,21 @@ class Attention:
     mode: str = "outer"
     fused: bool = True
     layers: str = "all"
+    fused_after: float = 0.0
+    beta: list[float] | None = None
 
 
 @dataclass
 class Lora:
     _target_: str = "geodesic_lightning.morphs.lora.Lora"
-    rank: int = 16
+    rank: int | None = 16
     steps: int = 200
     lr: float = 2e-4
     joint: bool = False
     batch_size: int = 1
     seed: int = "${seed}"  # type: ignore[assignment]
+    perceptual: Any = "${perceptual}"
+    name: str = ""
 
 
 @dataclass
@@ -37,6 +41,7 @@ class Morph:
     share: float = 0.5
     adain: bool = False
     lora: Any = None
+    lora_unconditional: Any = None
     guidance: float = 1.0
     guidance_middle: float | None = None
     guide: str = ""

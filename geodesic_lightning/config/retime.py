@@ -22,6 +22,12 @@ class EvenlyPerceived:
 
 
 @dataclass
+class BetaPrior:
+    _target_: str = "geodesic_lightning.retime.BetaPrior"
+    perceptual: Any = "${perceptual}"
+
+
+@dataclass
 class EmbeddedFeatures:
     _target_: str = "geodesic_lightning.perceptual.embedded"
     _partial_: bool = True
@@ -38,5 +44,6 @@ SCHEMAS = {
     "retime_u_schema": EvenInDistance,
     "retime_metric_schema": EvenInMetricLength,
     "retime_perceptual_schema": EvenlyPerceived,
+    "retime_beta_schema": BetaPrior,
     "embedded_features_schema": EmbeddedFeatures,
 }

@@ -23,6 +23,7 @@ class Fixed:
     alpha: float | None = None
     segments: int = 16
     frames: int = 17
+    seed: int = "${seed}"  # type: ignore[assignment]
 
 
 @dataclass

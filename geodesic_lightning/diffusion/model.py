@@ -266,6 +266,11 @@ class DiffusionModel:
         """`denoise` by another ε(x, t) than one prompt's, as decoders mix them."""
         return ode.descend(self.scheduler.sampler, noise, x.to(self.device), self._ladder)
 
+    def climb(self, x: Tensor, noise: Callable[[Tensor, int], Tensor]) -> Tensor:
+        """`invert` by another ε(x, t) than one prompt's."""
+        chosen = self.scheduler
+        return ode.climb(chosen.sampler, noise, x.to(self.device), self._ladder, chosen.iterations)
+
     @property
     def denoiser(self) -> torch.nn.Module:
         """The network itself, for what is put into its layers."""

@@ -12,7 +12,7 @@ the decoding half of the network.)
 The ends are passed through the network first, and their keys and values recorded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -31,21 +31,46 @@ class Mixer:
         mode: one of MODES.
         fused: join the frame's own keys and values.
         layers: all of them; or self_up, the self-attention of the up blocks.
+        fused_after: part of the way down after which they are joined, with `fused`.
+        beta: (a, b) of the Beta distribution whose quantile at u takes u's place in the formulas; None
+            for u itself. With a = b > 1 frames look at both ends alike, but for the outermost.
 
     Attributes:
         recording: the end, 0 or 1, whose keys and values are being recorded; None otherwise.
         u: (n,) places of the latents passing through; None where attention is to be as it is.
     """
 
-    def __init__(self, mode: str = "outer", fused: bool = True, layers: str = "all") -> None:
+    def __init__(
+        self,
+        mode: str = "outer",
+        fused: bool = True,
+        layers: str = "all",
+        fused_after: float = 0.0,
+        beta: Sequence[float] | None = None,
+    ) -> None:
         if mode not in MODES:
             raise UserError(f"decoder.attention: got {mode!r}, expected one of {', '.join(MODES)}.")
         if layers not in LAYERS:
             raise UserError(f"decoder.layers: got {layers!r}, expected one of {', '.join(LAYERS)}.")
+        if not 0 <= fused_after <= 1:
+            raise UserError(
+                f"decoder.attention.fused_after: got {fused_after}, expected a number from 0 to 1."
+            )
+        if beta is not None and (len(beta) != 2 or min(beta) <= 0):
+            raise UserError(
+                f"decoder.attention.beta: got {list(beta)}, expected two numbers above 0, or null."
+            )
         self.mode, self.fused, self.layers = mode, fused, layers
+        self.fused_after, self.beta = fused_after, beta
+        self.joins = fused
         self.recording: int | None = None
         self.u: Tensor | None = None
         self.kept: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
+
+    def look(self, u: Tensor, way: float) -> None:
+        """Mix for frames at places u (n,), at this part of the way down."""
+        self.u = u if self.beta is None else quantile(u, *self.beta)
+        self.joins = self.fused and way >= self.fused_after
 
     def takes(self, name: str) -> bool:
         """Whether a layer of this name is mixed."""
@@ -62,7 +87,7 @@ class Mixer:
                 "Out of memory while attention was mixed: give model.batch_size a number that fits."
             )
         ends = [tuple(x.expand(len(q), *x.shape[1:]) for x in self.kept[name, e]) for e in (0, 1)]
-        own = (k, v) if self.fused else None
+        own = (k, v) if self.joins else None
         return mixed(q, ends[0], ends[1], self.u.to(q).reshape(-1, 1, 1, 1), self.mode, own)
 
 
@@ -81,6 +106,13 @@ def mixed(
     sides = (attend(q, *_joined(end, own)) for end in (first, last))
     a, b = sides
     return torch.lerp(a, b, u.expand_as(a))
+
+
+def quantile(u: Tensor, a: float, b: float) -> Tensor:
+    """Where Beta(a, b) has the share u (n,) of its mass below."""
+    from scipy.stats import beta
+
+    return torch.from_numpy(beta.ppf(u.double().cpu().numpy(), a, b)).to(u)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

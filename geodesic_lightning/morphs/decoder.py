@@ -26,6 +26,7 @@ class MorphDecoder(Decoder):
         share: of the way down, from the noisy end on, in which it is mixed.
         adain: give latents the statistics between the ends'.
         lora: low-rank weights to fit to the images, None for none.
+        lora_unconditional: others for the prediction that guidance leads away from (IMPUS).
         guidance: classifier-free guidance of the frames and ends at u = 0 and 1; 1 is none.
         guidance_middle: at u = 1/2, quadratic between; None for the same everywhere.
         guide: prompt of the inner frames in place of the interpolated one (PAID); "" for none.
@@ -48,6 +49,7 @@ class MorphDecoder(Decoder):
         share: float = 0.5,
         adain: bool = False,
         lora: Lora | None = None,
+        lora_unconditional: Lora | None = None,
         guidance: float = 1.0,
         guidance_middle: float | None = None,
         guide: str = "",
@@ -62,10 +64,10 @@ class MorphDecoder(Decoder):
         if not 0 <= share <= 1:
             raise UserError(f"decoder.share: got {share}, expected a number from 0 to 1.")
         self.attention, self.share, self.adain, self.lora = attention, share, adain, lora
-        self.guidance = guidance
+        self.lora_unconditional, self.guidance = lora_unconditional, guidance
         self.guidance_middle = guidance if guidance_middle is None else guidance_middle
         self.clean, self.guide, self.negative = clean, guide, negative
-        self._adapters: list[str] | None = None
+        self._adapters: dict[str, list[str]] = {}
 
     def _images(self, path: Path, u: Tensor) -> Tensor:
         """Decoded frames (m, 3, H, W) at places u (m,)."""
@@ -81,6 +83,8 @@ class MorphDecoder(Decoder):
         embedding = self.condition(whole.to(points))
         if self.guide:
             embedding[2:] = self.model.embed([self.guide])[0].to(embedding)
+        if self.lora is not None and self.lora.rank is None:
+            self.lora.adapt(self.model, self._film(path, low_rank.DIVERSE + 1))
         with torch.no_grad(), self._mixed():
             down = self.model.descend(x, self._noise(whole, embedding))
             return self.model.decode(down[2:])
@@ -99,7 +103,7 @@ class MorphDecoder(Decoder):
             found = self._conditional(x, t, u, embedding)
             if blank is None:
                 return found
-            plain = self._each(x, t, u, blank.expand(len(x), -1, -1))
+            plain = self._each(x, t, u, blank.expand(len(x), -1, -1), self.blank_adapters)
             strength = guidance.to(x).reshape(-1, *[1] * (x.dim() - 1))
             return plain + strength * (found - plain)
 
@@ -122,33 +126,58 @@ class MorphDecoder(Decoder):
         size = max(1, self.model.batch_size)
         parts = []
         for part in torch.arange(2, len(x)).split(1 if self.adapters else size):
-            mixer.u = u[part]
+            mixer.look(u[part], 1 - t / self.model.timestep)
             parts.append(self._each(x[part], t, u[part], embedding[part]))
         mixer.u = None
         return torch.cat([*ends, *parts])
 
-    def _each(self, x: Tensor, t: int, u: Tensor, embedding: Tensor) -> Tensor:
-        """ε with the adapters of each place; without adapters in one batch."""
-        if len(self.adapters) < 2:
-            with low_rank.at(self.model.denoiser, self.adapters, 0.0):
+    def _each(
+        self, x: Tensor, t: int, u: Tensor, embedding: Tensor, adapters: list[str] | None = None
+    ) -> Tensor:
+        """ε with the adapters of each place, by default the frames'; with fewer than two in one batch."""
+        names = self.adapters if adapters is None else adapters
+        if len(names) < 2:
+            with low_rank.at(self.model.denoiser, names, 0.0):
                 return self.model.noise_prediction(x, t, embedding)
         parts = []
         for k in range(len(x)):
-            with low_rank.at(self.model.denoiser, self.adapters, float(u[k])):
+            with low_rank.at(self.model.denoiser, names, float(u[k])):
                 parts.append(self.model.noise_prediction(x[k : k + 1], t, embedding[k : k + 1]))
         return torch.cat(parts)
 
+    def _film(self, path: Path, count: int) -> Tensor:
+        """Frames (count, 3, H, W) at even places by the frozen network, guided like the middle's."""
+        plainly = MorphDecoder(
+            self.model, self.condition, None, self.norms, self.places,
+            guidance=self.guidance_middle, negative=self.negative,
+        )  # fmt: skip
+        return plainly(path, torch.linspace(0, 1, count))
+
     @property
     def adapters(self) -> list[str]:
-        """Names of the low-rank weights, fitted when first asked for."""
-        if self._adapters is None:
-            if self.lora is None:
-                self._adapters = []
-            else:
-                prompts = self.condition(torch.tensor([0.0, 1.0]).to(self.clean))
-                with torch.enable_grad(), torch.inference_mode(False):
-                    self._adapters = self.lora.fit(self.model, self.clean, prompts)
-        return self._adapters
+        """Names of the frames' low-rank weights, fitted when first asked for."""
+        return self._fitted("frames", self.lora, lambda ends: self.condition(ends))
+
+    @property
+    def blank_adapters(self) -> list[str]:
+        """Those of the unconditional prediction; the frames' own where there are no others."""
+        if self.lora_unconditional is None:
+            return self.adapters
+        blank = self.model.embed([self.negative], negative=True)
+        return self._fitted(
+            "blank", self.lora_unconditional, lambda ends: blank.expand(len(ends), -1, -1)
+        )
+
+    def _fitted(
+        self, key: str, lora: Lora | None, prompts: Callable[[Tensor], Tensor]
+    ) -> list[str]:
+        if lora is None:
+            return []
+        if key not in self._adapters:
+            ends = torch.tensor([0.0, 1.0]).to(self.clean)
+            with torch.enable_grad(), torch.inference_mode(False):
+                self._adapters[key] = lora.fit(self.model, self.clean, prompts(ends).clone())
+        return self._adapters[key]
 
 
 def morph(model, condition, given, norms, places, clean, **settings) -> MorphDecoder:

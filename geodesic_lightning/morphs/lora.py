@@ -4,6 +4,11 @@
 
 one Δθ an image (DiffMorpher: attention projections, rank 16, 200 steps of AdamW at 2e-4), or one
 for both (`joint`, as in IMPUS). By peft; the frozen weights are never written.
+
+IMPUS (Yang et al., ICLR 2024, arXiv 2311.06792) gives two images that lie on a crooked path a higher
+rank: with d² between the frames f_0 … f_10 of the frozen network's path
+
+    rPPD = Σ d²(f_j, f_{j−1}) / (9 d²(f_0, f_10)),    rank = 2^max(0, ⌊18 rPPD − 6⌋)
 """
 
 import warnings
@@ -14,45 +19,53 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.perceptual import Perceptual
 
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
+DIVERSE = 10  # pieces of the path that rPPD looks at
+HIGHEST = 10  # exponent of the rank: wider than any attention layer
 
 
 class Lora:
     """Adapters of a model's denoiser.
 
     Args:
-        rank: of each Δθ.
+        rank: of each Δθ; None takes it from the images, by rPPD.
         steps: of AdamW for each image.
         lr: its rate.
         joint: one adapter for all images.
         batch_size: draws of (t, ε) a step.
         seed: of the draws and of the adapters' first weights.
+        perceptual: d² for rPPD, needed where rank is None.
+        name: in the names of the adapters, which tells several sets apart.
     """
 
     def __init__(
         self,
-        rank: int = 16,
+        rank: int | None = 16,
         steps: int = 200,
         lr: float = 2e-4,
         joint: bool = False,
         batch_size: int = 1,
         seed: int = 0,
+        perceptual: Perceptual | None = None,
+        name: str = "",
     ) -> None:
-        for name, value in (("rank", rank), ("batch_size", batch_size)):
-            if value < 1:
-                raise UserError(f"decoder.lora.{name}: got {value}, expected at least 1.")
+        for setting, value in (("rank", rank), ("batch_size", batch_size)):
+            if value is not None and value < 1:
+                raise UserError(f"decoder.lora.{setting}: got {value}, expected at least 1.")
         if steps < 0:
             raise UserError(f"decoder.lora.steps: got {steps}, expected at least 0.")
         self.rank, self.steps, self.lr, self.joint = rank, steps, lr, joint
         self.batch_size, self.seed = batch_size, seed
+        self.perceptual, self.name = perceptual, name
 
     def fit(self, model, clean: Tensor, embeddings: Tensor) -> list[str]:
         """Train on clean latents (2, *shape) under their embeddings (2, rows, width); adapters' names.
 
         The adapters stay in the denoiser, switched off.
         """
-        names = ["both"] if self.joint else ["start", "end"]
+        names = [self.name + end for end in (["both"] if self.joint else ["start", "end"])]
         _peft()
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
@@ -62,6 +75,12 @@ class Lora:
                 self._train(model, name, clean[own], embeddings[own])
         model.denoiser.disable_adapters()
         return names
+
+    def adapt(self, model, film: Tensor) -> None:
+        """Take the rank, where none is given, from the frozen network's film of DIVERSE + 1 frames."""
+        if self.rank is None and self.perceptual is not None:
+            steps = self.perceptual(model, film)
+            self.rank = adaptive_rank(steps, float(self.perceptual(model, film[[0, -1]])[0]))
 
     def _add(self, denoiser, name: str) -> None:
         from peft import LoraConfig
@@ -100,6 +119,16 @@ class Lora:
             optimizer.step()
         for weight in weights:
             weight.requires_grad_(False)
+
+
+def diversity(steps: Tensor, apart: float) -> float:
+    """rPPD of the d² between neighbours (10,) and between the ends."""
+    return float(steps.sum()) / ((len(steps) - 1) * apart) if apart > 0 else 0.0
+
+
+def adaptive_rank(steps: Tensor, apart: float) -> int:
+    """2^max(0, ⌊18 rPPD − 6⌋), at most 2^HIGHEST."""
+    return 2 ** min(max(0, int(18 * diversity(steps, apart) - 6)), HIGHEST)
 
 
 @contextmanager

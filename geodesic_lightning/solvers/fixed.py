@@ -7,12 +7,13 @@ from geodesic_lightning.chain import Chain
 from geodesic_lightning.decoder import Decoder
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.manifold import Euclidean, Sphere
+from geodesic_lightning.morphs import freemorph
 from geodesic_lightning.morphs.coefficients import noise_diffusion
 from geodesic_lightning.path import Path
 from geodesic_lightning.score import Score
 from geodesic_lightning.solvers.base import Solver
 
-WAYS = ("lerp", "slerp", "noise_diffusion")
+WAYS = ("lerp", "slerp", "noise_diffusion", "freemorph")
 
 
 class FixedSolver(Solver):
@@ -21,8 +22,9 @@ class FixedSolver(Solver):
     Args:
         way: lerp, the straight line through flat space between the ends' own latents; slerp, the
             great circle between the ends on a sphere, their norms changing evenly; noise_diffusion, the
-            curve of morphs/coefficients.py through flat space.
+            curve of morphs/coefficients.py through flat space; freemorph, the frames of morphs/freemorph.py.
         label: the name in the summary, of a way to morph that is more than its path; None for the way's.
+        seed: of freemorph's noise.
         path, score, decoder, alpha, segments, frames: as for Solver.
     """
 
@@ -39,15 +41,38 @@ class FixedSolver(Solver):
         frames: int = 17,
         optimizer=None,
         label: str | None = None,
+        seed: int = 0,
     ) -> None:
+        if way in ("noise_diffusion", "freemorph") and isinstance(path, Chain):
+            raise UserError(f"solver={way} joins two images: give data=pair.")
         super().__init__(drawn(path, way, decoder.norms), score, decoder, alpha, segments, frames)
         self.name = label or way
         if way == "noise_diffusion":
             self._mix(path, (1 - score.model.sigma**2) ** 0.5)
+        self.way, self.seed, self._clean = way, seed, getattr(path, "clean", None)
 
-    def _mix(self, given: Path | Chain, signal: float) -> None:
-        if isinstance(given, Chain):
-            raise UserError("solver=noise_diffusion joins two images: give data=pair.")
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if self.way == "freemorph" and self._clean is not None:
+            self._together(self._clean)
+            self._clean = None
+
+    def _together(self, clean: Tensor) -> None:
+        """Put the path through FreeMorph's latents; its ends are inverted with the others, and move."""
+        model, decoder = self.problem.score.model, self.decoder
+        if not hasattr(model, "denoiser"):
+            raise UserError(
+                f"solver=freemorph: model={model.name} has no network whose attention could be shared."
+            )
+        u = torch.linspace(0, 1, self.segments + 1)
+        found = freemorph.frames(model, decoder.condition, clean, u, self.seed)
+        decoder.norms = found[[0, -1]].flatten(1).norm(dim=-1)
+        with torch.no_grad():
+            self.path.start.copy_(found[0])
+            self.path.end.copy_(found[-1])
+        self.path.place(found[1:-1].flatten(1))
+
+    def _mix(self, given: Path, signal: float) -> None:
         ends = torch.stack([self.path.start, self.path.end])
         u = torch.linspace(0, 1, self.path.segments + 1)[1:-1]
         self.path.place(noise_diffusion(ends, given.clean, signal, u).flatten(1))
