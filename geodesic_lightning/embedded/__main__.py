@@ -6,6 +6,7 @@ evaluate   the held-out figures of the saved pipeline, as JSON
 sheet      a grid of prompted samples, as PNG
 pairs      the shipped pairs and their pairs.json
 redraw     the network that proposes a cat for a picture (redraw.py)
+judge      how far the redraw error can be trusted, as JSON
 """
 
 import argparse
@@ -24,7 +25,8 @@ def main(arguments=None):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=("draw", "train", "evaluate", "sheet", "pairs", "redraw"))
+    whats = ("draw", "train", "evaluate", "sheet", "pairs", "redraw", "judge")
+    parser.add_argument("what", choices=whats)
     parser.add_argument(
         "--work", type=Path, default=Path("outputs/embedded"), help="drawings, latents, checkpoints"
     )
@@ -34,6 +36,7 @@ def main(arguments=None):
     parser.add_argument("--drawings", type=int, default=48000, help="how many cats to train on")
     parser.add_argument("--vae-steps", type=int, default=5000, help="steps of 8 drawings")
     parser.add_argument("--unet-steps", type=int, default=3800, help="steps of 32 latents")
+    parser.add_argument("--pictures", type=int, default=60, help="of each kind, for `judge`")
     parser.add_argument("--output", type=Path, default=Path("sheet.png"), help="where `sheet` goes")
     chosen = parser.parse_args(arguments)
     if chosen.what == "pairs":
@@ -44,6 +47,10 @@ def main(arguments=None):
         from . import train_redraw
 
         print(train_redraw.train(chosen.work))
+    elif chosen.what == "judge":
+        from .judge_redraw import judge
+
+        print(json.dumps(judge(chosen.pictures), indent=1))
     elif chosen.what in ("draw", "train"):
         from . import dataset
 

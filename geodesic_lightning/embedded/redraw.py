@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.optimize import least_squares
 from torch import Tensor, nn
 
 from .cats import RANGES, Cat
@@ -21,7 +20,9 @@ CIRCULAR = [name for name in RANGES if name in ("fur_hue", "background_hue")]
 NAMES = list(RANGES)
 HUES = [NAMES.index(name) for name in CIRCULAR]
 WEIGHTS = Path(__file__).parent / "redraw.safetensors"
-STEP, ROUNDS = 0.04, 3  # of the finite differences in unit parameters; Gauss–Newton's rounds
+STEP = 0.04  # of the finite differences, in unit parameters
+ROUNDS, ENOUGH = 12, 0.02  # at most; and until one takes less than this part of the square error
+DAMPINGS = (1e-3, 1e-2, 1e-1, 1.0)  # in parts of the mean curvature
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,12 @@ class Proposer(nn.Sequential):
             before = after
         side = SIZE // 2**4
         outputs = len(NAMES) + len(HUES)
-        layers += [nn.Flatten(), nn.Linear(before * side**2, 192), nn.SiLU(), nn.Linear(192, outputs)]
+        layers += [
+            nn.Flatten(),
+            nn.Linear(before * side**2, 192),
+            nn.SiLU(),
+            nn.Linear(192, outputs),
+        ]
         super().__init__(*layers)
 
 
@@ -84,7 +90,7 @@ def redraw(pictures: Tensor, rounds: int = ROUNDS) -> list[Redrawn]:
     """Fit a cat to each of pictures (n, 3, H, W) in [0, 1].
 
     Args:
-        rounds: of least squares; each draws 35 cats a picture, and one more.
+        rounds: of least squares at most; each draws 40 cats a picture.
     """
     seen = resized(pictures, SIZE)
     first = parameters(proposer()(seen)).double().numpy()
@@ -105,29 +111,76 @@ def drawn(vector: np.ndarray, size: int = SIZE) -> Tensor:
     """The cat of unit parameters (35,), hues taken round the circle: (3, size, size) in [0, 1]."""
     from .drawing import draw
 
+    return torch.from_numpy(draw(Cat.from_vector(_turned(vector)), size)).permute(2, 0, 1) / 255
+
+
+def _sketch(vector: np.ndarray) -> np.ndarray:
+    """A quick drawing of unit parameters at COARSE px, flat, in [0, 1]: Skia's own anti-aliasing at SIZE."""
+    from .drawing import draw
+
+    picture = draw(Cat.from_vector(_turned(vector)), SIZE, finest=SIZE).astype(np.float64) / 255
+    return picture.reshape(COARSE, SIZE // COARSE, COARSE, -1, 3).mean((1, 3)).ravel()
+
+
+def _turned(vector: np.ndarray) -> np.ndarray:
+    """Unit parameters with their hues in [0, 1)."""
     vector = vector.copy()
     vector[HUES] %= 1
-    return torch.from_numpy(draw(Cat.from_vector(vector), size)).permute(2, 0, 1) / 255
+    return vector
+
+
+def _slopes(vector: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(pixels, 35) forward differences inside the box; steps are wide, since drawings are of 8 bits."""
+    here, columns = _sketch(vector), []
+    for k in range(len(NAMES)):
+        moved, step = vector.copy(), STEP if vector[k] + STEP <= high[k] else -STEP
+        moved[k] += step
+        columns.append((_sketch(moved) - here) / step)
+    return np.stack(columns, 1)
+
+
+def refined(goal: np.ndarray, start: np.ndarray, rounds: int) -> np.ndarray:
+    """The unit parameters (35,) of the sketch nearest to goal, from start, by Levenberg–Marquardt in a box.
+
+    Each round takes one Jacobian and tries DAMPINGS; parameters at the edge of the box that would leave
+    it stay there. (scipy's trf, which turns aside before every edge, needs twice the drawings.)
+    """
+    low, high = np.zeros(len(NAMES)), np.ones(len(NAMES))
+    low[HUES], high[HUES] = -1.0, 2.0
+    here = np.clip(start, low, high)
+    gap = _sketch(here) - goal
+    for _ in range(rounds):
+        slopes, former = _slopes(here, low, high), gap @ gap
+        curvature, downhill = slopes.T @ slopes, -slopes.T @ gap
+        for damping in DAMPINGS:
+            damped = curvature + damping * np.trace(curvature) / len(here) * np.eye(len(here))
+            tried = np.clip(here + _inside(damped, downhill, here, low, high), low, high)
+            left = _sketch(tried) - goal
+            if left @ left < gap @ gap:
+                best, gap = tried, left
+        if not gap @ gap < (1 - ENOUGH) * former:
+            return best if gap @ gap < former else here
+        here = best
+    return here
+
+
+def _inside(
+    damped: np.ndarray, downhill: np.ndarray, here: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """The step of the normal equations without the parameters that it would push out of the box."""
+    free = np.ones(len(here), dtype=bool)
+    while True:
+        step = np.zeros(len(here))
+        step[free] = np.linalg.solve(damped[np.ix_(free, free)], downhill[free])
+        out = free & (((here <= low) & (step < 0)) | ((here >= high) & (step > 0)))
+        if not out.any():
+            return step
+        free &= ~out
 
 
 def _fitted(picture: Tensor, start: np.ndarray, rounds: int) -> Redrawn:
-    goal = resized(picture[None], COARSE)[0]
-
-    def residual(vector: np.ndarray) -> np.ndarray:
-        return (resized(drawn(vector)[None], COARSE)[0] - goal).flatten().double().numpy()
-
-    low, high = np.zeros(len(NAMES)), np.ones(len(NAMES))
-    low[HUES], high[HUES] = -1.0, 2.0
-    best = start
-    if rounds:
-        inside = np.clip(start, low + 1e-3, high - 1e-3)
-        # trf keeps to the box; absolute steps, since drawings are rounded to 8 bits.
-        steps = np.full(len(NAMES), STEP) / np.maximum(np.abs(inside), 1e-3)
-        best = least_squares(
-            residual, inside, bounds=(low, high), diff_step=steps, max_nfev=rounds + 1
-        ).x
+    goal = resized(picture[None], COARSE)[0].permute(1, 2, 0).double().numpy().ravel()
+    best = refined(goal, start, rounds)
     candidates = [(float((drawn(v) - picture).square().mean().sqrt()), v) for v in (start, best)]
     size, vector = min(candidates, key=lambda pair: pair[0])
-    vector = vector.copy()
-    vector[HUES] %= 1
-    return Redrawn(Cat.from_vector(vector), size, drawn(vector))
+    return Redrawn(Cat.from_vector(_turned(vector)), size, drawn(vector))
