@@ -37,6 +37,15 @@ def test_the_best_is_bold_and_so_is_what_ties():
     assert "**" not in lines["c"]
 
 
+def test_ways_as_published_and_re_timed_alike_stand_apart():
+    """Each table has its own best."""
+    text = morphs.tables(cells({"a": [1, 2], "b": [5, 6], "a_even": [7, 7], "b_even": [8, 9]}))
+    first, second = text.split("Re-timed alike:")
+    assert "a_even" not in first
+    assert "| a |" not in second
+    assert first.count("**") == second.count("**") == 2
+
+
 def test_every_way_is_one_of_the_configurations():
     from hydra import compose, initialize_config_dir
 

@@ -60,6 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--ways", nargs="+", default=(), metavar="WAY", help="morphs: some of them (default: all)"
     )
+    parser.add_argument("--jobs", type=int, default=1, help="morphs: ways that run side by side")
     parser.add_argument(
         "--named", action="store_true", help="morphs: the six hand-made pairs, to choose on"
     )
@@ -85,7 +86,9 @@ def run_morphs(options: argparse.Namespace) -> None:
     if not 1 <= pairs <= len(all_pairs):
         raise UserError(f"--pairs: got {pairs}, expected 1 to {len(all_pairs)}.")
     folder = options.output.with_suffix("")
-    print(morphs.run(options.ways, all_pairs[:pairs], folder))
+    if options.jobs < 1:
+        raise UserError(f"--jobs: got {options.jobs}, expected at least 1.")
+    print(morphs.run(options.ways, all_pairs[:pairs], folder, jobs=options.jobs))
     print(f"\n{folder}")
 
 
