@@ -89,8 +89,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     lightning = import_lightning()
 
     from geodesic_lightning.artifacts import write_json
-    from geodesic_lightning.checkpoints import replace
     from geodesic_lightning.assemble import Clock, assemble
+    from geodesic_lightning.checkpoints import replace
 
     clock = Clock(began=began)
     silence()

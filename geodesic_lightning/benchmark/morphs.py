@@ -40,6 +40,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "diffmorpher": ("solver=diffmorpher",),
     "impus": ("solver=impus", "condition.cache=null"),
     "freemorph": ("solver=freemorph",),
+    "smooth_diffusion": ("solver=smooth_diffusion",),
     "geodesic": ("solver=bvp",),
     "lerp_even": ("solver=lerp", *EVEN),
     "slerp_even": ("solver=slerp", *EVEN),

@@ -34,6 +34,14 @@ class Lora:
 
 
 @dataclass
+class NullText:
+    _target_: str = "geodesic_lightning.morphs.null_text.NullText"
+    steps: int = 10
+    lr: float = 1e-2
+    joint: bool = True
+
+
+@dataclass
 class Morph:
     _target_: str = "geodesic_lightning.morphs.decoder.morph"
     _partial_: bool = True
@@ -42,6 +50,7 @@ class Morph:
     adain: bool = False
     lora: Any = None
     lora_unconditional: Any = None
+    null_text: Any = None
     guidance: float = 1.0
     guidance_middle: float | None = None
     guide: str = ""
@@ -53,4 +62,5 @@ SCHEMAS = {
     "attention_schema": Attention,
     "lora_schema": Lora,
     "morph_schema": Morph,
+    "null_text_schema": NullText,
 }

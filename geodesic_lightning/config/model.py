@@ -18,6 +18,8 @@ class Diffusion:
     local_files_only: bool = False
     allow_pickle: bool = False
     without: list[str] = field(default_factory=list)
+    lora: str | None = None
+    lora_scale: float = 1.0
     alpha: dict[str, float] = field(default_factory=dict)
     batch_size: Any = "auto"
     dtype: str = "auto"
@@ -35,6 +37,8 @@ class Embedded:
     _partial_: bool = True
     name: str = "embedded"
     alpha: dict[str, float] = field(default_factory=dict)
+    lora: str | None = None
+    lora_scale: float = 1.0
     batch_size: Any = "auto"
     dtype: str = "auto"
     compile: bool = False

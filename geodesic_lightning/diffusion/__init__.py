@@ -4,6 +4,7 @@
     networks.py   Stable Diffusion 1, 2, XL and 3       folder.py     what a local folder lacks
     levels.py     noise levels, prediction → ε          failures.py   why weights do not load
     chunks.py     batches that fit into memory          placement.py  device, precision, offloading
+    low_rank.py   low-rank weights from a file
     full_size.py  Stable Diffusion 2's sizes with random weights
 """
 
@@ -22,5 +23,5 @@ def embedded(
     """The small model of drawn cats that ships with the project; options as for DiffusionModel."""
     folder = str(pipeline_folder())
     model = DiffusionModel(folder, alpha=alpha or EMBEDDED_ALPHA, name=name, **options)
-    model.source = "shipped"
+    model.source = model.source.replace(folder, "shipped")
     return model

@@ -21,6 +21,7 @@ from torch import Tensor
 from geodesic_lightning import ode, parallel
 from geodesic_lightning.diffusion import levels, loading
 from geodesic_lightning.diffusion.chunks import Chunks
+from geodesic_lightning.diffusion.low_rank import add_lora
 from geodesic_lightning.diffusion.networks import FAMILIES
 from geodesic_lightning.diffusion.placement import Placement, dtype_named
 from geodesic_lightning.errors import UserError
@@ -47,6 +48,7 @@ class DiffusionModel:
         revision, variant, local_files_only: passed to the hub.
         allow_pickle: pickled weights may be read.
         without: components to leave out, as text_encoder_3 and tokenizer_3.
+        lora: low-rank weights to add for good, a folder or a .safetensors file; lora_scale: how much.
         attention_slicing, vae_slicing, vae_tiling: less memory, more time.
         offload: only the part at work is on the GPU.
         compile: compile the denoiser (slow first call).
@@ -75,6 +77,8 @@ class DiffusionModel:
         local_files_only: bool = False,
         allow_pickle: bool = False,
         without: Sequence[str] = (),
+        lora: str | None = None,
+        lora_scale: float = 1.0,
         attention_slicing: bool = False,
         vae_slicing: bool = False,
         vae_tiling: bool = False,
@@ -92,6 +96,8 @@ class DiffusionModel:
             precision[0] or torch.float32,
         )  # fmt: skip
         pipeline, self.source = loading.load(source)
+        if lora:
+            self.source += f" with {lora_scale:g} × {add_lora(pipeline, lora, lora_scale)}"
         log.info("%s: weights of %s", name, self.source)
         self._network = FAMILIES[type(pipeline).__name__](pipeline)
         self._vae = pipeline.vae
@@ -262,9 +268,21 @@ class DiffusionModel:
         """Latents (n, *latent_shape) at the path's noise level → clean latents, guidance 1."""
         return ode.descend(self.scheduler.sampler, *self._flow(x, embedding), self._ladder)
 
-    def descend(self, x: Tensor, noise: Callable[[Tensor, int], Tensor]) -> Tensor:
-        """`denoise` by another ε(x, t) than one prompt's, as decoders mix them."""
-        return ode.descend(self.scheduler.sampler, noise, x.to(self.device), self._ladder)
+    def descend(
+        self,
+        x: Tensor,
+        noise: Callable[[Tensor, int], Tensor],
+        ladder: Sequence[ode.Level] | None = None,
+    ) -> Tensor:
+        """`denoise` by another ε(x, t) than one prompt's, as decoders mix them; or a part of the way."""
+        return ode.descend(
+            self.scheduler.sampler, noise, x.to(self.device), ladder or self._ladder
+        )
+
+    @property
+    def ladder(self) -> Sequence[ode.Level]:
+        """The sampler's levels, from the clean latent's up to the path's."""
+        return self._ladder
 
     def climb(self, x: Tensor, noise: Callable[[Tensor, int], Tensor]) -> Tensor:
         """`invert` by another ε(x, t) than one prompt's."""

@@ -13,6 +13,7 @@ from geodesic_lightning.morphs import lora as low_rank
 from geodesic_lightning.morphs.adain import adain
 from geodesic_lightning.morphs.attention import Mixer, mixing
 from geodesic_lightning.morphs.lora import Lora
+from geodesic_lightning.morphs.null_text import NullText
 from geodesic_lightning.path import Path
 
 
@@ -27,6 +28,7 @@ class MorphDecoder(Decoder):
         adain: give latents the statistics between the ends'.
         lora: low-rank weights to fit to the images, None for none.
         lora_unconditional: others for the prediction that guidance leads away from (IMPUS).
+        null_text: unconditional embeddings to fit to the images, one a step, None for the prompt's.
         guidance: classifier-free guidance of the frames and ends at u = 0 and 1; 1 is none.
         guidance_middle: at u = 1/2, quadratic between; None for the same everywhere.
         guide: prompt of the inner frames in place of the interpolated one (PAID); "" for none.
@@ -50,6 +52,7 @@ class MorphDecoder(Decoder):
         adain: bool = False,
         lora: Lora | None = None,
         lora_unconditional: Lora | None = None,
+        null_text: NullText | None = None,
         guidance: float = 1.0,
         guidance_middle: float | None = None,
         guide: str = "",
@@ -65,6 +68,7 @@ class MorphDecoder(Decoder):
             raise UserError(f"decoder.share: got {share}, expected a number from 0 to 1.")
         self.attention, self.share, self.adain, self.lora = attention, share, adain, lora
         self.lora_unconditional, self.guidance = lora_unconditional, guidance
+        self.null_text, self._nulls = null_text, None
         self.guidance_middle = guidance if guidance_middle is None else guidance_middle
         self.clean, self.guide, self.negative = clean, guide, negative
         self._adapters: dict[str, list[str]] = {}
@@ -85,19 +89,35 @@ class MorphDecoder(Decoder):
             embedding[2:] = self.model.embed([self.guide])[0].to(embedding)
         if self.lora is not None and self.lora.rank is None:
             self.lora.adapt(self.model, self._film(path, low_rank.DIVERSE + 1))
+        nulls = self.nulls
         with torch.no_grad(), self._mixed():
-            down = self.model.descend(x, self._noise(whole, embedding))
+            if nulls is None:
+                down = self.model.descend(x, self._noise(whole, embedding))
+            else:
+                down = self._stepwise(x, whole, embedding, nulls)
             return self.model.decode(down[2:])
+
+    def _stepwise(self, x: Tensor, u: Tensor, embedding: Tensor, nulls: list[Tensor]) -> Tensor:
+        """Down the ladder, each step with an unconditional embedding of its own."""
+        ladder = self.model.ladder
+        for step, null in enumerate(nulls):
+            top = len(ladder) - 1 - step
+            mixed = Condition(null[0], null[-1])(u.to(null))
+            x = self.model.descend(x, self._noise(u, embedding, mixed), ladder[top - 1 : top + 1])
+        return x
 
     def _mixed(self):
         if self.attention is None:
             return nullcontext()
         return mixing(self.model.denoiser, self.attention)
 
-    def _noise(self, u: Tensor, embedding: Tensor) -> Callable[[Tensor, int], Tensor]:
-        """ε of latents that begin with the two ends."""
+    def _noise(
+        self, u: Tensor, embedding: Tensor, blank: Tensor | None = None
+    ) -> Callable[[Tensor, int], Tensor]:
+        """ε of latents that begin with the two ends; `blank` stands for the negative prompt's embedding."""
         guidance = self._strength(u)
-        blank = self.model.embed([self.negative], negative=True) if (guidance != 1).any() else None
+        if blank is None and (guidance != 1).any():
+            blank = self.model.embed([self.negative], negative=True)
 
         def noise(x: Tensor, t: int) -> Tensor:
             found = self._conditional(x, t, u, embedding)
@@ -167,6 +187,25 @@ class MorphDecoder(Decoder):
         return self._fitted(
             "blank", self.lora_unconditional, lambda ends: blank.expand(len(ends), -1, -1)
         )
+
+    @property
+    def nulls(self) -> list[Tensor] | None:
+        """Unconditional embeddings from the noisiest step down, fitted when first asked for."""
+        if self.null_text is None or self.guidance == self.guidance_middle == 1:
+            return None
+        if self._nulls is None:
+            ends = torch.tensor([0.0, 1.0]).to(self.clean)
+            blank = self.model.embed([self.negative], negative=True).clone()
+            with torch.enable_grad(), torch.inference_mode(False):
+                self._nulls = self.null_text.fit(
+                    self.model,
+                    self.clean.clone(),
+                    lambda x, t, c: self._each(x, t, ends, c),
+                    self.condition(ends).clone(),
+                    blank,
+                    self.guidance,
+                )
+        return self._nulls
 
     def _fitted(
         self, key: str, lora: Lora | None, prompts: Callable[[Tensor], Tensor]
