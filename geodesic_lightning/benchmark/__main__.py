@@ -62,6 +62,12 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--jobs", type=int, default=1, help="morphs: ways that run side by side")
     parser.add_argument(
+        "--sweep",
+        type=Path,
+        metavar="FOLDER",
+        help="morphs: the table of a sweep over a folder of pairs",
+    )
+    parser.add_argument(
         "--named", action="store_true", help="morphs: the six hand-made pairs, to choose on"
     )
     options = parser.parse_args(arguments)
@@ -81,6 +87,9 @@ def run_morphs(options: argparse.Namespace) -> None:
     """A folder of runs, and their table."""
     from geodesic_lightning.benchmark import morphs
 
+    if options.sweep is not None:
+        print(morphs.table(morphs.collected(options.sweep)))
+        return
     all_pairs = morphs.NAMED if options.named else morphs.PAIRS
     pairs = len(all_pairs) if options.pairs is None else options.pairs
     if not 1 <= pairs <= len(all_pairs):

@@ -116,6 +116,37 @@ def cell(way: str, pair: str, folder: Path, redraw: bool = True) -> Cell | None:
     return Cell(way, pair, found)
 
 
+def collected(folder: Path) -> list[Cell]:
+    """Every finished job of a sweep over a collection of pairs, as of experiment=morphbench.
+
+    Raises:
+        UserError: there is none.
+    """
+    import yaml
+
+    cells = []
+    for file in sorted(folder.glob("*/summary.json")):
+        summary = json.loads(file.read_text(encoding="utf-8"))
+        settings = yaml.safe_load((file.parent / ".hydra" / "config.yaml").read_text("utf-8"))
+        if "number" not in settings["data"] or "measures" not in summary:
+            continue
+        found = summary["measures"] | {"passes": float(summary["unet_evaluations"])}
+        cells.append(Cell(summary["solver"], str(settings["data"]["number"]), found))
+    if not cells:
+        raise UserError(
+            f"--sweep: {folder} holds no measured run of a numbered pair: make some with "
+            "experiment=morphbench data.root=<folder>."
+        )
+    shared = set.intersection(
+        *({c.pair for c in cells if c.way == way} for way in {c.way for c in cells})
+    )
+    if not shared:
+        raise UserError(
+            f"--sweep: no pair in {folder} is finished for every way: let the sweep go on."
+        )
+    return [c for c in cells if c.pair in shared]
+
+
 def _redrawn(home: Path) -> list[float]:
     """Redraw errors of every other inner frame, kept beside the frames."""
     kept = home / "redraw.json"

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from geodesic_lightning.collection import count
 from geodesic_lightning.config import (
     callbacks,
     condition,
@@ -89,10 +90,14 @@ SCHEMAS = {"schema": Config} | {
 
 
 def register() -> None:
-    """Tell Hydra the schemas; they stand outside the groups, so that no group lists them."""
+    """Tell Hydra the schemas; they stand outside the groups, so that no group lists them.
+
+    And ${pairs_in:folder}, the number of pairs in a folder, for sweeps over all of them.
+    """
     store = ConfigStore.instance()
     for name, node in SCHEMAS.items():
         store.store(name=name, node=node)
+    OmegaConf.register_new_resolver("pairs_in", count, replace=True)
 
 
 def check(cfg: DictConfig) -> None:

@@ -22,6 +22,13 @@ class Pair:
 
 
 @dataclass
+class Collection:
+    _target_: str = "geodesic_lightning.collection.numbered"
+    root: str = ""
+    number: int = 0
+
+
+@dataclass
 class OneImage:
     _target_: str = "geodesic_lightning.frames.image"
     image: str = MISSING
@@ -83,6 +90,7 @@ class ClipPoints:
 
 
 SCHEMAS = {
+    "collection_schema": Collection,
     "shipped_pair_schema": ShippedPair,
     "pair_schema": Pair,
     "image_schema": OneImage,
