@@ -100,6 +100,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     parts["velocity"] = instantiate(cfg.velocity)
     parts["timing"] = instantiate(cfg.retime)
     parts["decoder"] = instantiate(cfg.decoder)
+    parts["functional"] = instantiate(cfg.functional)
     rehearse(parts)
     metrics = instantiate(cfg.metrics)
     callbacks = [instantiate(one) for one in cfg.callbacks.values()]

@@ -13,6 +13,7 @@ from geodesic_lightning.condition import Condition
 from geodesic_lightning.decoder import Decoder, plain
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.frames import Frames
+from geodesic_lightning.functionals import Functional
 from geodesic_lightning.layouts import stops, view
 from geodesic_lightning.manifold import Euclidean, Sphere
 from geodesic_lightning.path import Manifold
@@ -66,6 +67,7 @@ def assemble(
     velocity: Callable | None = None,
     timing: Timing | None = None,
     decoder: Callable[..., Decoder] = plain,
+    functional: Functional | None = None,
 ) -> Solver:
     """Lay the frames out as a path at the model's noise level, and hand it and its score to the solver.
 
@@ -80,6 +82,7 @@ def assemble(
         timing: which places the frames of the film show; None for equal distances.
         decoder: (model, condition, given images, norms, places, clean latents) → Decoder, of the
             paths between images.
+        functional: of a boundary value problem, in place of the density's length.
     """
     layout = getattr(getattr(solver, "func", solver), "layout", stops)
     mixed = getattr(decoder, "func", decoder) is not plain
@@ -103,6 +106,8 @@ def assemble(
         built = solver(laid.path, score(model, laid.condition), laid.decoder)
     if timing is not None:
         built.timing = timing
+    if functional is not None:
+        built.bend_by(functional)
     if clock:
         clock.lap("encode")
     return built

@@ -32,12 +32,14 @@ class Residual:
         spacing: ℓ, scalar tensor: mean distance of neighbours.
         force: P s at the nodes, (N−1, d).
         across: the part of r across the path, (N−1, d).
+        weight: of the force in r, αℓ².
     """
 
     vector: Tensor
     spacing: Tensor
     force: Tensor
     across: Tensor
+    weight: Tensor
 
     @property
     def turning(self) -> Tensor:
@@ -62,8 +64,9 @@ def residual(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold) -
     tangent = tangent / tangent.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(points.dtype).tiny)
     force = across(manifold.proju(here, scores), tangent)
     bend = forward + backward
-    pull = alpha * spacing**2 * force
-    return Residual(bend + pull, spacing, force, across(bend, tangent) + pull)
+    weight = alpha * spacing**2
+    pull = weight * force
+    return Residual(bend + pull, spacing, force, across(bend, tangent) + pull, weight)
 
 
 def across(vectors: Tensor, tangent: Tensor) -> Tensor:

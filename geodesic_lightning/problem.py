@@ -12,6 +12,7 @@ from geodesic_lightning import functional, spline
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.excess import predicted_excess
 from geodesic_lightning.functional import Action, Measurement, Residual
+from geodesic_lightning.functionals import Functional
 from geodesic_lightning.path import Path
 from geodesic_lightning.score import Score
 
@@ -52,6 +53,7 @@ class Problem:
         alpha: α ≥ 0, the density exponent.
 
     Attributes:
+        functional: what gives the residual in place of the density's (functionals.py); None for that.
         latest: the latest evaluation, None before the first.
         evaluations: scores of single latents spent on solving so far.
     """
@@ -60,6 +62,7 @@ class Problem:
         if not 0 <= alpha < float("inf"):
             raise UserError(f"solver.alpha: got {alpha}, expected a number of at least 0.")
         self.path, self.score, self.alpha = path, score, alpha
+        self.functional: Functional | None = None
         self.latest: Evaluation | None = None
         self.evaluations = 0
         self.draw = 0
@@ -106,10 +109,12 @@ class Problem:
     def recall(self, points: Tensor, scores: Tensor) -> Evaluation:
         """Take the scores (N−1, d) of the interior of points (N+1, d) as the latest, without counting them."""
         ends = self._end_scores
-        action = functional.action(
-            points, torch.cat([ends[:1], scores, ends[1:]]), self.alpha, self.manifold
-        )
-        residual = functional.residual(points, scores, self.alpha, self.manifold)
+        whole = torch.cat([ends[:1], scores, ends[1:]])
+        action = functional.action(points, whole, self.alpha, self.manifold)
+        if self.functional is None:
+            residual = functional.residual(points, scores, self.alpha, self.manifold)
+        else:
+            residual = self.functional(points, whole, self.manifold)
         self.latest = Evaluation(points, scores, residual, action)
         return self.latest
 

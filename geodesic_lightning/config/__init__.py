@@ -16,6 +16,7 @@ from geodesic_lightning.config import (
     condition,
     data,
     decoder,
+    functional,
     logger,
     manifold,
     metrics,
@@ -42,6 +43,7 @@ GROUPS = (
     data,
     retime,
     decoder,
+    functional,
     metrics,
     trainer,
     callbacks,
@@ -80,6 +82,7 @@ class Config:
     retime: Any = MISSING
     perceptual: Any = MISSING
     decoder: Any = MISSING
+    functional: Any = MISSING
     metrics: Any = MISSING
     debug: bool = False
 

@@ -28,6 +28,7 @@ class Descent(Optimizer):
         tolerance: predicted relative excess of length at which to stop, > 0.
     """
 
+    any_functional = True  # of the residual nothing is asked but that it is brought to 0
     METHODS = ("gradient_descent", "adam", "lbfgs")
 
     def __init__(
@@ -105,7 +106,7 @@ class Descent(Optimizer):
         residual, group = self.problem.latest.residual, self.param_groups[0]
         laplacian = Laplacian(len(residual.vector) + 1, residual.vector)
         bound = self.problem.score.curvature_bound or 0.0
-        shift = 0.5 * self.problem.alpha * residual.spacing**2 * bound
+        shift = 0.5 * residual.weight * bound
         excess = predicted_excess(residual.vector, laplacian.solve(residual.vector, shift), residual.spacing)
         group["met"] = 0 <= float(excess) < self.tolerance
         self.report = {"level": len(residual.vector) + 1, "iteration": group["steps_done"],

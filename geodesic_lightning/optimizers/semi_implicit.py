@@ -64,6 +64,8 @@ class SemiImplicit(Optimizer):
         finished: no step is left to do.
     """
 
+    any_functional = True  # of the residual nothing is asked but that it is brought to 0
+
     def __init__(
         self,
         parameters,
@@ -158,7 +160,7 @@ class SemiImplicit(Optimizer):
         segments, manifold = len(points) + 1, self.problem.manifold
         laplacian = Laplacian(segments, residual.vector)
         rate = self._shift_rate(points, residual.force)
-        shift = self.problem.alpha * residual.spacing**2 * rate
+        shift = residual.weight * rate
         step = manifold.proju(points, laplacian.solve(residual.vector, shift))
         size = laplacian.dual_norm(residual.vector)
         move = self._damped(points, step) if self.noisy else self._accelerated(points, step, size)

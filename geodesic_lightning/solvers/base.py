@@ -13,6 +13,7 @@ from geodesic_lightning import layouts
 from geodesic_lightning.decoder import Decoder
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional import Measurement
+from geodesic_lightning.functionals import Functional
 from geodesic_lightning.legs import problem_on
 from geodesic_lightning.optics import reading
 from geodesic_lightning.path import Path
@@ -74,6 +75,17 @@ class Solver(L.LightningModule):
         self.metrics: Callable[[Solver], dict[str, float]] | None = None
         self.measures: dict[str, float] = {}
         self._shown: tuple[Tensor, Timing, Tensor] | None = None
+
+    def bend_by(self, functional: Functional) -> None:
+        """Solve for another functional than the density's length.
+
+        Raises:
+            UserError: this solver knows no other.
+        """
+        raise UserError(
+            f"functional={functional.name}: solver={self.name} knows the density's own alone: choose solver=bvp, "
+            "or functional=density."
+        )
 
     def setup(self, stage: str) -> None:
         self.problem.score.model.to(self.device)

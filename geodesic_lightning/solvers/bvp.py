@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from geodesic_lightning.decoder import Decoder
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.functionals import Functional
 from geodesic_lightning.legs import Corners, LegsProblem, corners
 from geodesic_lightning.optimizers.together import optimizer_for
 from geodesic_lightning.path import Path
@@ -46,6 +48,20 @@ class BoundaryValueSolver(SteppingSolver):
         # What does not fit together is said before anything is computed.
         optimizer_for(self.problem, optimizer, segments)
 
+    def bend_by(self, functional: Functional) -> None:
+        if isinstance(self.problem, LegsProblem):
+            raise UserError(
+                f"functional={functional.name} is for a path between two images: give two, or "
+                "functional=density."
+            )
+        optimizer = optimizer_for(self.problem, self._make_optimizer, self.segments)
+        if not getattr(optimizer, "any_functional", False):
+            raise UserError(
+                f"functional={functional.name}: this optimizer is made for the density's own: choose "
+                "optimizer=semi_implicit, gradient_descent, adam or lbfgs."
+            )
+        self.problem.functional = functional
+
     def configure_optimizers(self) -> Optimizer:
         return optimizer_for(self.problem, self._make_optimizer, self.segments)
 
@@ -80,6 +96,8 @@ class BoundaryValueSolver(SteppingSolver):
 
     def summary(self) -> dict:
         found = super().summary()
+        if (bent_by := getattr(self.problem, "functional", None)) is not None:
+            found["functional"] = bent_by.name
         if self.corners is not None:
             found["keyframes"] = {
                 "u": self.path.keyframe_places,
