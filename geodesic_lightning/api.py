@@ -24,8 +24,10 @@ import torch
 from geodesic_lightning import assemble
 from geodesic_lightning.clip import Clip, clip
 from geodesic_lightning.condition import prompts
+from geodesic_lightning.decoder import Decoder, plain
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.frames import Frames, image, pair
+from geodesic_lightning.functionals import Functional
 from geodesic_lightning.keyframes import keyframes
 from geodesic_lightning.launch import Random, Toward, Velocity
 from geodesic_lightning.optimizers.integrator import Integrator
@@ -70,6 +72,8 @@ class Settings(TypedDict, total=False):
             usual one.
         condition, manifold: makers as for `assemble.assemble`.
         timing: which places of the path the film shows (retime.py); None is equal distances.
+        decoder: maker of what turns the path between two images into frames (morphs/decoder.py).
+        functional: what is bent in place of the density's length (functionals.py), by `interpolate`.
         device: where to compute; None is a GPU if there is one.
         seed: of whatever is random.
     """
@@ -84,6 +88,8 @@ class Settings(TypedDict, total=False):
     condition: Callable
     manifold: Callable
     timing: Timing | None
+    decoder: Callable[..., Decoder]
+    functional: Functional | None
     device: str | torch.device | None
     seed: int
 
@@ -233,6 +239,8 @@ def _run(
     condition: Callable = prompts,
     manifold: Callable = assemble.automatic,
     timing: Timing | None = None,
+    decoder: Callable[..., Decoder] = plain,
+    functional: Functional | None = None,
     device: str | torch.device | None = None,
     seed: int = 0,
 ) -> Solution:
@@ -262,6 +270,8 @@ def _run(
         clock=clock,
         velocity=velocity,
         timing=timing,
+        decoder=decoder,
+        functional=functional,
     )
     context = {"model": model.name, "seed": seed, "seconds": clock.seconds}
     return solved(built, context, device)

@@ -1,6 +1,7 @@
 """The Python interface says what the command line says, and says nothing else."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from geodesic_lightning import interpolate, mean, through
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.exact import ExactModel
 from geodesic_lightning.frames import SHIPPED, read_image
+from geodesic_lightning.functionals import Temperature
+from geodesic_lightning.morphs.decoder import morph
 from geodesic_lightning.scheduler import Scheduler
 
 ENDS = SHIPPED / "pair_cat_start.png", SHIPPED / "pair_cat_end.png"
@@ -37,6 +40,17 @@ def test_the_ends_are_the_given_images():
     solution = interpolate(*ENDS, "a happy orange cat", "a sly blue cat", segments=4, frames=3, tolerance=1e-2)
     given = pair(*ENDS).at(solution.frames.shape[-1]).images
     assert torch.equal(solution.frames[[0, -1]], given)
+
+
+def test_another_functional_and_another_decoder():
+    few = {"segments": 4, "frames": 3, "tolerance": 1e-2}
+    own = interpolate(*ENDS, **few)
+    mixed = interpolate(*ENDS, **few, decoder=partial(morph, adain=True))
+    assert torch.equal(mixed.nodes, own.nodes)
+    assert not torch.equal(mixed.frames[1], own.frames[1])
+    other = interpolate(*ENDS, **few, functional=Temperature(10.0))
+    assert other.summary["functional"] == "temperature"
+    assert not torch.allclose(other.nodes, own.nodes, atol=1e-3)
 
 
 def test_through_passes_every_image_and_comes_back():
