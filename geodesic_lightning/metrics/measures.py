@@ -64,7 +64,8 @@ def topiq(morph: Morph) -> float:
         import pyiqa
     except ImportError as error:
         raise UserError(
-            "metrics: topiq needs pyiqa: pip install pyiqa, or leave topiq out of metrics.names."
+            "metrics: topiq needs pyiqa: pip install 'geodesic-lightning[quality]', or leave topiq out of "
+            "metrics.names."
         ) from error
     try:
         judge = pyiqa.create_metric("topiq_nr", device=morph.model.device)
