@@ -39,11 +39,41 @@ def test_the_best_is_bold_and_so_is_what_ties():
 
 def test_ways_as_published_and_re_timed_alike_stand_apart():
     """Each table has its own best."""
-    text = morphs.tables(cells({"a": [1, 2], "b": [5, 6], "a_even": [7, 7], "b_even": [8, 9]}))
-    first, second = text.split("Re-timed alike:")
-    assert "a_even" not in first
-    assert "| a |" not in second
-    assert first.count("**") == second.count("**") == 2
+    found = morphs.tables(cells({"a": [1, 2], "b": [5, 6], "a_even": [7, 7], "b_even": [8, 9]}))
+    assert [title for title, *_ in found] == ["As published", "Re-timed alike"]
+    ways = [[row[0] for row in body] for _, _, body in found]
+    assert ways == [["a", "b"], ["a_even", "b_even"]]
+    assert [[row[1].startswith("**") for row in body] for _, _, body in found] == [
+        [True, False]
+    ] * 2
+
+
+def test_ours_against_each_pair_by_pair():
+    """One better on every pair is a win, as much better as worse is none."""
+    values = {morphs.OURS: [1, 5, 9, 3], "a": [2, 6, 10, 4], "b": [2, 4, 10, 2]}
+    head, body = morphs.differences(cells(values), morphs.OURS)
+    assert head == ["geodesic_even −", "crossfade"]
+    assert body[0] == ["a", "**-1.000 [-1.000, -1.000]**"]
+    assert not body[1][1].startswith("**")
+
+
+def test_the_page_shows_all_ways_of_a_pair(tmp_path):
+    from PIL import Image
+
+    from geodesic_lightning.benchmark import morphs_page
+
+    for way, colour in (("a", "red"), ("b", "blue")):
+        (tmp_path / way / "p0" / "frames").mkdir(parents=True)
+        for k in range(17):
+            Image.new("RGB", (32, 32), colour).save(
+                tmp_path / way / "p0" / "frames" / f"{k:02d}.png"
+            )
+    made = cells({"a": [1.0], "b": [2.0], "c": [3.0]})
+    morphs.draw(made, tmp_path / "m.png")
+    page = morphs_page.render(morphs.tables(made), tmp_path / "m.png", tmp_path, "abc", ["p0"])
+    assert page.count("data:image/jpeg") == 2  # c left no frames
+    assert "<b>1.000 ± 0.000</b>" in page
+    assert "http" not in page
 
 
 def test_every_way_is_one_of_the_configurations():

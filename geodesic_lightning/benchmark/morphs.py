@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from geodesic_lightning.benchmark import morphs_page
 from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.errors import UserError
 
@@ -47,6 +48,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "noise_diffusion_even": ("solver=noise_diffusion", *EVEN),
     "aid_even": ("solver=aid", *EVEN),
     "freemorph_even": ("solver=freemorph", *EVEN),
+    "smooth_diffusion_even": ("solver=smooth_diffusion", *EVEN),
     "diffmorpher_even": ("solver=diffmorpher", *EVEN),
     "geodesic_even": ("solver=bvp", *EVEN),
     "geodesic_attention_even": ("solver=bvp", "decoder=attention_interpolation", *EVEN),
@@ -71,6 +73,8 @@ SHOWN = {
     "log_density": ("log density", True, 0),
     "passes": ("passes", False, 0),
 }
+OURS = "geodesic_even"
+JUDGED = ("redraw", "crossfade", "ppl_diffmorpher", "pdv")
 SCALE = {"pdv": 1e3, "fid_inputs": 1e3}
 
 
@@ -181,8 +185,8 @@ def paired(cells: Iterable[Cell], way: str, other: str, measure: str) -> tuple[f
     return float(np.mean(gaps)), *interval(gaps)
 
 
-def table(cells: Sequence[Cell]) -> str:
-    """Means and half widths of their intervals; the best mean of a column is bold, and so is what ties.
+def rows(cells: Sequence[Cell]) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows: means and half widths of their intervals; the best of a column is bold, and what ties.
 
     A way ties with the best where the interval of their paired difference holds 0.
     """
@@ -190,7 +194,28 @@ def table(cells: Sequence[Cell]) -> str:
     shown = [name for name in SHOWN if all(name in c.measures for c in cells)]
     columns = {name: _column(cells, ways, name) for name in shown}
     head = ["way", *(SHOWN[name][0] for name in shown)]
-    return markdown(head, [[way, *(columns[name][way] for name in shown)] for way in ways])
+    return head, [[way, *(columns[name][way] for name in shown)] for way in ways]
+
+
+def table(cells: Sequence[Cell]) -> str:
+    """`rows` in Markdown."""
+    return markdown(*rows(cells))
+
+
+def differences(cells: Sequence[Cell], ours: str) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows: `ours` minus each other way, pair by pair, with 95 % intervals; bold are ours' wins."""
+    others = [way for way in dict.fromkeys(c.way for c in cells) if way != ours]
+    shown = [name for name in JUDGED if all(name in c.measures for c in cells)]
+    body = []
+    for way in others:
+        line = [way]
+        for name in shown:
+            scale, digits = SCALE.get(name, 1.0), SHOWN[name][2]
+            mean, low, high = (scale * x for x in paired(cells, ours, way, name))
+            text = f"{mean:+,.{digits}f} [{low:+,.{digits}f}, {high:+,.{digits}f}]"
+            line.append(f"**{text}**" if high < 0 else text)
+        body.append(line)
+    return [f"{ours} −", *(SHOWN[name][0] for name in shown)], body
 
 
 def _column(cells: Sequence[Cell], ways: Sequence[str], measure: str) -> dict[str, str]:
@@ -242,19 +267,22 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
     FigureCanvasAgg(figure).print_figure(path)
 
 
-def tables(cells: Sequence[Cell]) -> str:
-    """The table of the ways as their authors have them, and that of those re-timed alike."""
+def tables(cells: Sequence[Cell]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Title, heading and rows: the ways as their authors have them, re-timed alike, and ours against each."""
     parts = {
-        "As published:": [c for c in cells if not c.way.endswith("_even")],
-        "Re-timed alike:": [c for c in cells if c.way.endswith("_even")],
+        "As published": [c for c in cells if not c.way.endswith("_even")],
+        "Re-timed alike": [c for c in cells if c.way.endswith("_even")],
     }
-    return "\n\n".join(f"{title}\n\n{table(part)}" for title, part in parts.items() if part)
+    found = [(title, *rows(part)) for title, part in parts.items() if part]
+    if len({c.way for c in cells} | {OURS}) == len({c.way for c in cells}) > 1:
+        found.append(("Ours, pair by pair", *differences(cells, OURS)))
+    return found
 
 
 def run(
     ways: Sequence[str], pairs: Sequence[str], folder: Path, redraw: bool = True, jobs: int = 1
 ) -> str:
-    """Run what is not done, write cells.json, tables.md and measures.png into the folder; the tables.
+    """Run what is not done, write cells.json, tables.md, measures.png and page.html into the folder; the tables.
 
     Args:
         jobs: ways that run side by side.
@@ -281,7 +309,10 @@ def run(
         folder / "cells.json",
         {"cells": [{"way": c.way, "pair": c.pair, **c.measures} for c in cells]},
     )
-    text = tables(cells)
+    found = tables(cells)
+    text = "\n\n".join(f"{title}:\n\n{markdown(*parts)}" for title, *parts in found)
     (folder / "tables.md").write_text(text + "\n", encoding="utf-8")
     draw(cells, folder / "measures.png")
+    page = morphs_page.render(found, folder / "measures.png", folder, chosen, pairs)
+    (folder / "page.html").write_text(page, encoding="utf-8")
     return text
