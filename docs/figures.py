@@ -56,6 +56,21 @@ ALPHAS = {
 }
 
 
+WAYS = (
+    *(
+        "lerp",
+        "slerp",
+        "noise_diffusion",
+        "aid",
+        "diffmorpher",
+        "impus",
+        "smooth_diffusion",
+        "freemorph",
+    ),
+    *("bvp", "bvp retime=perceptual retime.rounds=2"),
+)
+
+
 def run(name: str, words: tuple[str, ...]) -> Path:
     """The folder of the run, made unless it is there."""
     folder = RUNS / name
@@ -99,6 +114,25 @@ def alpha() -> None:
     sheet(strips, FIGURES / "alpha.webp")
 
 
+def ways() -> None:
+    """Strips of every way to morph below each other."""
+    words = ("data=pair_cat", "solver.frames=9", "callbacks=video", "logger=csv")
+    strips = [
+        Image.open(run(f"way_{k}", (*words, *f"solver={way}".split())) / "strip.png")
+        for k, way in enumerate(WAYS)
+    ]
+    sheet(strips, FIGURES / "ways.webp")
+
+
+def morphs() -> None:
+    """The plot of the benchmark of morphs, which takes most of an hour where it has not been run."""
+    folder = HERE.parent / "outputs" / "benchmark" / "morphs"
+    if not (folder / "measures.png").exists():
+        command = [sys.executable, "-m", "geodesic_lightning.benchmark", "morphs", "--jobs", "2"]
+        subprocess.run(command, check=True, cwd=HERE.parent)
+    shutil.copyfile(folder / "measures.png", FIGURES / "morphs.png")
+
+
 def sheet(strips: list[Image.Image], file: Path) -> None:
     """Strips below each other."""
     width, height = strips[0].size
@@ -134,6 +168,8 @@ MAKERS = {
     "alpha": alpha,
     "distance": distance,
     "sweep": sweep,
+    "ways": ways,
+    "morphs": morphs,
 }
 
 if __name__ == "__main__":
