@@ -10,7 +10,6 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from geodesic_lightning.collection import count
 from geodesic_lightning.config import (
     callbacks,
     condition,
@@ -100,7 +99,13 @@ def register() -> None:
     store = ConfigStore.instance()
     for name, node in SCHEMAS.items():
         store.store(name=name, node=node)
-    OmegaConf.register_new_resolver("pairs_in", count, replace=True)
+    OmegaConf.register_new_resolver("pairs_in", _pairs_in, replace=True)
+
+
+def _pairs_in(root: str) -> int:
+    from geodesic_lightning.collection import count  # late: images need torch
+
+    return count(root)
 
 
 def check(cfg: DictConfig) -> None:

@@ -16,17 +16,17 @@ from .face import eye, mouth, whiskers
 from .shapes import ear_shape, ellipse, moved, outline
 
 
-def draw(cat, size=64, finest=256):
+def draw(cat, size=64, factor=None):
     """Draw `cat` (a `Cat`) on a square of `size` px. Returns uint8 RGB of shape (size, size, 3).
 
-    Skia draws at a multiple of `size`, at least `finest` px and at least twice, unless finest is
-    `size` itself; the mean over blocks is the anti-aliasing.
+    Skia draws at `factor` times `size`, by default at least twice and at least 256 px; the mean over
+    blocks is the anti-aliasing.
     """
     if not isinstance(cat, Cat) or size < 8:
         raise ValueError(
             f"draw wants a Cat and a size of at least 8 px, got {type(cat).__name__} and {size}."
         )
-    factor = 1 if finest == size else max(2, math.ceil(finest / size))
+    factor = factor or max(2, math.ceil(256 / size))
     side = factor * size
     pixels = np.zeros((side, side, 4), dtype=np.uint8)
     surface = skia.Surface(pixels)

@@ -118,7 +118,7 @@ def _sketch(vector: np.ndarray) -> np.ndarray:
     """A quick drawing of unit parameters at COARSE px, flat, in [0, 1]: Skia's own anti-aliasing at SIZE."""
     from .drawing import draw
 
-    picture = draw(Cat.from_vector(_turned(vector)), SIZE, finest=SIZE).astype(np.float64) / 255
+    picture = draw(Cat.from_vector(_turned(vector)), SIZE, factor=1).astype(np.float64) / 255
     return picture.reshape(COARSE, SIZE // COARSE, COARSE, -1, 3).mean((1, 3)).ravel()
 
 
