@@ -127,6 +127,26 @@ class TestSlow:
             nodes(tmp_path / "one"), nodes(tmp_path / "auto"), rtol=1e-3, atol=1e-3
         )
 
+    @pytest.mark.parametrize("way", ["aid", "freemorph", "smooth_diffusion"])
+    def test_ways_to_morph(self, tmp_path, tiny_sd2, way):
+        """Where frames look at each other every process has them all."""
+        words = (
+            *(
+                "model=sd2",
+                f"model.pretrained={tiny_sd2}",
+                "scheduler.steps=4",
+                "solver.segments=4",
+            ),
+            *("solver.frames=4", "logger=csv", f"solver={way}", "model.batch_size=5"),
+        )
+        for name, rest in (("one", ()), ("two", TWO)):
+            done = command(tmp_path, *words, *rest, f"hydra.run.dir={name}")
+            assert done.returncode == 0, done.stderr
+        # Batches differ, and with them the last digits.
+        torch.testing.assert_close(
+            nodes(tmp_path / "one"), nodes(tmp_path / "two"), rtol=1e-3, atol=1e-3
+        )
+
     def test_inside_a_sweep(self, tmp_path):
         sweep = ("-m", "model=exact", "model.density=ring,gaussian", "logger=csv", "callbacks=log")
         one = command(tmp_path, *sweep, "hydra.sweep.dir=one")

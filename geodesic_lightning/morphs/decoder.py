@@ -1,11 +1,12 @@
 """A decoder that mixes the two ends into every frame, not only their latents."""
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from geodesic_lightning import parallel
 from geodesic_lightning.condition import Condition
 from geodesic_lightning.decoder import Decoder
 from geodesic_lightning.errors import UserError
@@ -106,10 +107,14 @@ class MorphDecoder(Decoder):
             x = self.model.descend(x, self._noise(u, embedding, mixed), ladder[top - 1 : top + 1])
         return x
 
-    def _mixed(self):
+    @contextmanager
+    def _mixed(self) -> Iterator[None]:
+        """Attention mixed; then every process of a distributed run decodes all frames by itself."""
         if self.attention is None:
-            return nullcontext()
-        return mixing(self.model.denoiser, self.attention)
+            yield
+            return
+        with parallel.alone(), mixing(self.model.denoiser, self.attention):
+            yield
 
     def _noise(
         self, u: Tensor, embedding: Tensor, blank: Tensor | None = None

@@ -15,6 +15,7 @@ the authors' program, 0.3 and 0.6 of an inversion that ends at 0.8.)
 import torch
 from torch import Tensor
 
+from geodesic_lightning import parallel
 from geodesic_lightning.condition import Condition
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.morphs.attention import attend, mixing
@@ -113,7 +114,7 @@ def frames(model, condition: Condition, clean: Tensor, u: Tensor, seed: int = 0)
         gatherer.stage = "own" if way <= SHARED else "shared" if way <= SPLIT else "split"
         return model.noise_prediction(x, t, prompts)
 
-    with torch.no_grad(), mixing(model.denoiser, gatherer):
+    with torch.no_grad(), parallel.alone(), mixing(model.denoiser, gatherer):
         x = model.climb(great_circle(clean, u), noise)
     fresh = torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(seed))
     inner = with_high_frequencies(x[1:-1].float(), fresh, kept_width(u[1:-1].to(x)))
