@@ -12,10 +12,11 @@ neighbours x₊ and x₋, on flat space (on a sphere differences are logarithms,
                        r = x₊ + x₋ − 2x + (λ/N²) s                        (arXiv 2510.26266)
 
 The density's own, p^(−α)|dx|, is functional.residual. Geodesics of JᵀJ with J = ∇s (arXiv 2510.05509) are
-not here: docs/functionals.md says why.
+not here: they need products with the network's Jacobian at every node, and J is singular where the score
+does not change.
 """
 
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -24,23 +25,8 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional import Residual
 from geodesic_lightning.path import Manifold
 
-
-class Functional(Protocol):
-    """What a path is bent to the least of.
-
-    Attributes:
-        name: the choice functional=name.
-    """
-
-    name: str
-
-    def __call__(self, points: Tensor, scores: Tensor, manifold: Manifold) -> Residual:
-        """The residual at the interior nodes of points (N+1, d) with scores (N+1, d)."""
-        ...
-
-    def energy(self, points: Tensor, log_density: Tensor, manifold: Manifold) -> Tensor:
-        """E, scalar, of points (N+1, d) and log p at them (N+1,), nats relative to the path's start."""
-        ...
+Functional = Callable[[Tensor, Tensor, Manifold], Residual]
+"""(points (N+1, d), their scores (N+1, d), manifold) → residual at the interior nodes."""
 
 
 def density() -> None:
@@ -74,9 +60,11 @@ class ScoreOuter:
         )
         return _residual(vector, points, manifold, 0.0)
 
-    def energy(self, points: Tensor, log_density: Tensor, manifold: Manifold) -> Tensor:
-        rise = log_density.diff()
-        return _stretch(points, manifold) + self.weight * len(rise) * rise.square().sum()
+    def energy(self, points: Tensor, scores: Tensor) -> Tensor:
+        """E on flat space, of points and scores (N+1, d)."""
+        chords = points[1:] - points[:-1]
+        rise = ((scores[1:] + scores[:-1]) * chords).sum(-1) / 2
+        return len(chords) * (chords.square().sum() + self.weight * rise.square().sum())
 
 
 class Temperature:
@@ -97,20 +85,15 @@ class Temperature:
         force = manifold.proju(here, scores[1:-1])
         return _residual(forward + backward + weight * force, points, manifold, weight, force)
 
-    def energy(self, points: Tensor, log_density: Tensor, manifold: Manifold) -> Tensor:
-        """Σ log p by the trapezoid rule: the ends count half, and move no node."""
-        mean = (log_density[1:] + log_density[:-1]).mean() / 2
-        return _stretch(points, manifold) - 2 * self.weight * mean
+    def energy(self, points: Tensor, log_density: Tensor) -> Tensor:
+        """E on flat space, of points (N+1, d) and log p at the interior nodes (N−1,)."""
+        chords, count = points[1:] - points[:-1], len(points) - 1
+        return count * chords.square().sum() - 2 * self.weight / count * log_density.sum()
 
 
 def _neighbours(points: Tensor, manifold: Manifold) -> tuple[Tensor, Tensor, Tensor]:
     here = points[1:-1]
     return here, manifold.logmap(here, points[2:]), manifold.logmap(here, points[:-2])
-
-
-def _stretch(points: Tensor, manifold: Manifold) -> Tensor:
-    """N Σ |Δx|², scalar."""
-    return (len(points) - 1) * manifold.dist(points[:-1], points[1:]).square().sum()
 
 
 def _residual(

@@ -98,7 +98,6 @@ class BoundaryValueSolver(SteppingSolver):
         found = super().summary()
         if (bent_by := getattr(self.problem, "functional", None)) is not None:
             found["functional"] = bent_by.name
-            found |= self._energies(bent_by)
         if self.corners is not None:
             found["keyframes"] = {
                 "u": self.path.keyframe_places,
@@ -107,19 +106,6 @@ class BoundaryValueSolver(SteppingSolver):
                 "length_with_corners": self.corners.length,
                 "cost_of_rounding": found["length"] / self.corners.length - 1,
             }
-        return found
-
-    def _energies(self, bent_by: Functional) -> dict[str, float]:
-        """What the functional itself says of the path, and of the one that solving began from."""
-
-        def energy(points: Tensor, log_density: Tensor) -> float:
-            here = points.detach().double().to(log_density.device)
-            return float(bent_by.energy(here, log_density, self.path.manifold))
-
-        found = {"functional_energy": energy(self.path.points(), self.measurement.log_density)}
-        if self.start is not None:
-            first = self.path.baseline(self.segments)
-            found["functional_energy_start"] = energy(first, self.start.log_density)
         return found
 
 
