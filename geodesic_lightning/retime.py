@@ -105,9 +105,7 @@ class EvenlyPerceived(Timing):
     def __call__(self, shares: Tensor, solver) -> Tensor:
         even, found = shares.double().numpy(), shares
         for _ in range(self.rounds):
-            film = solver.decoder(solver.path, along(solver.path, found).to(shares))
-            moved = self.perceptual(solver.problem.score.model, film).sqrt().numpy()
-            q = np.concatenate([[0.0], np.cumsum(moved)])
+            q = travelled(self.perceptual, solver, found.to(shares))
             found = torch.from_numpy(inverse(found.double().numpy(), q, even))
         return along(solver.path, found)
 
@@ -128,28 +126,21 @@ class BetaPrior(Timing):
         self.perceptual = perceptual
 
     def __call__(self, shares: Tensor, solver) -> Tensor:
-        from scipy.stats import beta
+        from geodesic_lightning.beta import (  # late: scipy's distributions take a while
+            fitted,
+            quantile,
+        )
 
-        film = solver.decoder(solver.path, along(solver.path, shares))
-        moved = self.perceptual(solver.problem.score.model, film).sqrt().double().numpy()
-        a, b = fitted_beta(shares.double().numpy(), np.concatenate([[0.0], np.cumsum(moved)]))
-        return along(solver.path, torch.from_numpy(beta.ppf(shares.double().numpy(), a, b)))
+        even = shares.double()
+        a, b = fitted(even.numpy(), travelled(self.perceptual, solver, shares))
+        return along(solver.path, quantile(even, a, b))
 
 
-def fitted_beta(places: np.ndarray, quantity: np.ndarray) -> tuple[float, float]:
-    """(a, b) of the Beta distribution whose function at places (n,) is nearest to a growing quantity (n,)."""
-    from scipy.optimize import least_squares
-    from scipy.stats import beta
-
-    if not quantity[-1] > quantity[0]:
-        return 1.0, 1.0
-    grown = (quantity - quantity[0]) / (quantity[-1] - quantity[0])
-    # In logarithms a and b stay positive; e^±5 keeps quantiles apart in float64.
-    found = least_squares(
-        lambda ab: beta.cdf(places, *np.exp(ab)) - grown, np.zeros(2), bounds=(-5.0, 5.0)
-    )
-    a, b = np.exp(found.x)
-    return float(a), float(b)
+def travelled(perceptual: Perceptual, solver, shares: Tensor) -> np.ndarray:
+    """Σ d(f_j, f_{j−1}) up to each frame of the film at these shares of the distance: (m,), from 0."""
+    film = solver.decoder(solver.path, along(solver.path, shares).to(shares))
+    moved = perceptual(solver.problem.score.model, film).sqrt().numpy()
+    return np.concatenate([[0.0], np.cumsum(moved)])
 
 
 def snapped(places: Tensor, stops: Tensor) -> Tensor:

@@ -1,21 +1,18 @@
 """FreeMorph by its formulas: attention gathered from all frames, fresh high frequencies, stages."""
 
-import json
 import math
 
 import pytest
 import torch
+from morphing import random
 
+from geodesic_lightning.beta import quantile
 from geodesic_lightning.condition import Condition
 from geodesic_lightning.diffusion import DiffusionModel
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.morphs import freemorph
-from geodesic_lightning.morphs.attention import Mixer, attend, quantile
+from geodesic_lightning.morphs.attention import Mixer, attend
 from geodesic_lightning.scheduler import Scheduler
-
-
-def random(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture
@@ -154,22 +151,7 @@ class TestStagesOfAttention:
             Mixer(**settings)
 
 
-class TestCommandLine:
-    def test_tiny(self, geodesic, tiny_sd2):
-        done = geodesic(
-            *(
-                "model=sd2",
-                f"model.pretrained={tiny_sd2}",
-                "model.batch_size=5",
-                "scheduler.steps=4",
-            ),
-            *("solver=freemorph", "solver.segments=4", "solver.frames=3", "callbacks=frames"),
-        )
-        assert done.code == 0, done.err
-        said = json.loads((done.folder / "summary.json").read_text())
-        assert said["solver"] == "freemorph"
-
-    def test_one_sentence(self, geodesic):
-        done = geodesic("model=exact", "solver=freemorph")
-        assert done.code == 1
-        assert "no network" in done.err
+def test_a_density_without_a_network_is_one_sentence(geodesic):
+    done = geodesic("model=exact", "solver=freemorph")
+    assert done.code == 1
+    assert "no network" in done.err

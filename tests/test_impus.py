@@ -2,23 +2,15 @@
 
 import pytest
 import torch
+from morphing import decoder
 
-from geodesic_lightning.condition import Condition
-from geodesic_lightning.decoder import Decoder
 from geodesic_lightning.diffusion import DiffusionModel
-from geodesic_lightning.manifold import Euclidean
 from geodesic_lightning.morphs import lora as low_rank
-from geodesic_lightning.morphs.decoder import MorphDecoder
 from geodesic_lightning.morphs.lora import Lora, adaptive_rank, diversity
-from geodesic_lightning.path import Path
 from geodesic_lightning.perceptual import embedded
 from geodesic_lightning.scheduler import Scheduler
 
 pytest.importorskip("peft")
-
-
-def random(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize(
@@ -39,41 +31,35 @@ def test_images_that_do_not_differ():
 def made(tiny_sd2):
     def make(**settings):
         model = DiffusionModel(str(tiny_sd2), Scheduler("ddim", 5), batch_size=16)
-        condition = Condition(*model.embed(["a cat", "cat"]))
-        ends = random(2, *model.latent_shape, seed=1)
-        path = Path(ends[0], ends[1], Euclidean(), 4)
-        norms = ends.flatten(1).norm(dim=-1)
-        clean = 0.5 * ends
-        return MorphDecoder(model, condition, None, norms, clean=clean, **settings), path
+        return decoder(model, **settings)
 
     return make
 
 
 def test_the_rank_is_that_of_the_frozen_networks_film(made):
     lora = Lora(rank=None, steps=1, joint=True, perceptual=embedded)
-    decoder, path = made(lora=lora)
-    plain = Decoder(decoder.model, decoder.condition, None, decoder.norms)
+    morphing, plain, path = made(lora=lora)
     film = plain(path, torch.linspace(0, 1, 11))
-    steps = embedded(decoder.model, film)
-    expected = adaptive_rank(steps, float(embedded(decoder.model, film[[0, -1]])[0]))
-    decoder(path, torch.tensor([0.5]))
+    steps = embedded(morphing.model, film)
+    expected = adaptive_rank(steps, float(embedded(morphing.model, film[[0, -1]])[0]))
+    morphing(path, torch.tensor([0.5]))
     assert lora.rank == expected
-    layer = next(m for n, m in decoder.model.denoiser.named_modules() if n.endswith("attn1.to_q"))
+    layer = next(m for n, m in morphing.model.denoiser.named_modules() if n.endswith("attn1.to_q"))
     assert len(layer.lora_A["both"].weight) == expected
 
 
 def test_guidance_leads_away_from_the_other_weights(made):
     """ε = ε_blank(∅) + g (ε_both(c) − ε_blank(∅)), each with its own low-rank weights."""
-    decoder, path = made(
+    morphing, _, path = made(
         guidance=3.0,
         lora=Lora(rank=2, steps=5, lr=1e-2, joint=True),
         lora_unconditional=Lora(rank=1, steps=5, lr=1e-2, joint=True, name="blank_"),
     )
     u = torch.tensor([0.0, 1.0, 0.5])
-    c, x = decoder.condition(u), path.chart(path.at(u))
-    found = decoder._noise(u, c)(x, 77)
-    model, empty = decoder.model, decoder.model.embed([""]).expand(3, -1, -1)
-    assert (decoder.adapters, decoder.blank_adapters) == (["both"], ["blank_both"])
+    c, x = morphing.condition(u), path.chart(path.at(u))
+    found = morphing._noise(u, c)(x, 77)
+    model, empty = morphing.model, morphing.model.embed([""]).expand(3, -1, -1)
+    assert (morphing.adapters, morphing.blank_adapters) == (["both"], ["blank_both"])
     with torch.no_grad():
         with low_rank.at(model.denoiser, ["both"], 0.0):
             toward = model.noise_prediction(x, 77, c)

@@ -4,41 +4,26 @@ import json
 
 import pytest
 import torch
+from morphing import decoder, random
 from torch import nn
 
 from geodesic_lightning.condition import Condition
 from geodesic_lightning.decoder import Decoder
 from geodesic_lightning.diffusion import DiffusionModel
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.manifold import Euclidean
 from geodesic_lightning.morphs import lora as low_rank
 from geodesic_lightning.morphs.adain import adain
 from geodesic_lightning.morphs.attention import Mixer, attend, mixed, mixing
 from geodesic_lightning.morphs.coefficients import noise_diffusion
-from geodesic_lightning.morphs.decoder import MorphDecoder
 from geodesic_lightning.morphs.lora import Lora
-from geodesic_lightning.path import Path
 from geodesic_lightning.scheduler import Scheduler
 
 U = torch.tensor([0.0, 0.3, 1.0])
 
 
-def random(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
 @pytest.fixture
 def model(tiny_sd2):
     return DiffusionModel(str(tiny_sd2), Scheduler("ddim", 5), batch_size=16)
-
-
-def decoder(model, **settings):
-    condition = Condition(*model.embed(["a cat", "cat"]))
-    ends = random(2, *model.latent_shape, seed=1)
-    path = Path(ends[0], ends[1], Euclidean(), 4)
-    norms = ends.flatten(1).norm(dim=-1)
-    made = MorphDecoder(model, condition, None, norms, clean=0.5 * ends, **settings)
-    return made, Decoder(model, condition, None, norms), path
 
 
 class TestAdaIN:
@@ -252,6 +237,14 @@ class TestCommandLine:
         pytest.importorskip("peft")
         few = ("decoder.lora.steps=2", "condition.steps=2", "condition.cache=null")
         assert self.run(geodesic, tiny_sd2, "solver=impus", *few)["solver"] == "impus"
+
+    def test_freemorph(self, geodesic, tiny_sd2):
+        said = self.run(geodesic, tiny_sd2, "solver=freemorph", "model.batch_size=5")
+        assert said["solver"] == "freemorph"
+
+    def test_smooth_diffusion(self, geodesic, tiny_sd2):
+        said = self.run(geodesic, tiny_sd2, "solver=smooth_diffusion", "decoder.null_text.steps=1")
+        assert said["solver"] == "smooth_diffusion"
 
     def test_noise_diffusion(self, geodesic, tiny_sd2):
         assert self.run(geodesic, tiny_sd2, "solver=noise_diffusion")["solver"] == "noise_diffusion"

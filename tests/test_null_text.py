@@ -1,9 +1,8 @@
 """Null-text inversion: guided, the way down leads back to the images; Smooth Diffusion's shares one for both."""
 
-import json
-
 import pytest
 import torch
+from morphing import random
 
 from geodesic_lightning.condition import Condition
 from geodesic_lightning.diffusion import DiffusionModel
@@ -13,10 +12,6 @@ from geodesic_lightning.morphs.decoder import MorphDecoder
 from geodesic_lightning.morphs.null_text import NullText, trajectory
 from geodesic_lightning.path import Path
 from geodesic_lightning.scheduler import Scheduler
-
-
-def random(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(params=["ddim", "heun"])
@@ -133,17 +128,3 @@ def test_a_sampler_with_a_memory_is_refused(tiny_sd2):
 def test_settings(settings):
     with pytest.raises(UserError, match=rf"decoder.null_text.{next(iter(settings))}: got"):
         NullText(**settings)
-
-
-def test_command_line(geodesic, tiny_sd2):
-    done = geodesic(
-        *(
-            "model=sd2",
-            f"model.pretrained={tiny_sd2}",
-            "scheduler.steps=3",
-            "solver=smooth_diffusion",
-        ),
-        *("decoder.null_text.steps=1", "solver.segments=4", "solver.frames=3", "callbacks=frames"),
-    )
-    assert done.code == 0, done.err
-    assert json.loads((done.folder / "summary.json").read_text())["solver"] == "smooth_diffusion"

@@ -8,14 +8,7 @@ pytest.importorskip("skia", reason="drawing cats needs the extra train")
 
 from geodesic_lightning.embedded import redraw
 from geodesic_lightning.embedded.dataset import cat
-from geodesic_lightning.embedded.drawing import draw
-
-SEED = 77  # of cats that no training saw
-
-
-def pictures(count, start=0):
-    drawn = [torch.from_numpy(draw(cat(SEED, start + k), 128)) for k in range(count)]
-    return torch.stack(drawn).permute(0, 3, 1, 2) / 255
+from geodesic_lightning.embedded.judge_redraw import SEED, cats
 
 
 def test_parameters_survive_the_networks_coding():
@@ -31,7 +24,7 @@ def test_hues_are_taken_round_the_circle():
 
 
 def test_least_squares_never_makes_it_worse():
-    some = pictures(3)
+    some = cats(0, 3)
     assert (redraw.error(some, rounds=2) <= redraw.error(some, rounds=0)).all()
 
 
@@ -49,7 +42,7 @@ def test_least_squares_finds_a_linear_answer_in_the_box(monkeypatch):
 
 def test_drawings_and_crossfades_are_told_apart():
     """Six cats and their crossfades with six others: every blend is farther from a cat than any cat."""
-    some, others = pictures(6), pictures(6, start=6)
+    some, others = cats(0, 6), cats(6, 6)
     drawn, blended = redraw.error(some), redraw.error((some + others) / 2)
     assert drawn.max() < blended.min()
     assert blended.mean() > 2 * drawn.mean()

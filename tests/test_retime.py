@@ -11,6 +11,7 @@ import torch
 from known import exact_problem
 
 from geodesic_lightning import perceptual
+from geodesic_lightning.beta import fitted
 from geodesic_lightning.chain import Chain
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.exact import ExactModel
@@ -22,7 +23,6 @@ from geodesic_lightning.retime import (
     EvenInDistance,
     EvenInMetricLength,
     EvenlyPerceived,
-    fitted_beta,
     inverse,
     snapped,
 )
@@ -186,11 +186,11 @@ class TestBeta:
         from scipy.stats import beta
 
         places = np.linspace(0, 1, 17)
-        found = fitted_beta(places, 3 + 2 * beta.cdf(places, a, b))
+        found = fitted(places, 3 + 2 * beta.cdf(places, a, b))
         assert found == pytest.approx((a, b), rel=1e-3)
 
     def test_what_does_not_grow_is_even(self):
-        assert fitted_beta(np.linspace(0, 1, 5), np.zeros(5)) == (1.0, 1.0)
+        assert fitted(np.linspace(0, 1, 5), np.zeros(5)) == (1.0, 1.0)
 
     def test_frames_are_its_quantiles(self):
         """A film that changes by the square root of Beta(2, 2)'s function is shown at its quantiles."""

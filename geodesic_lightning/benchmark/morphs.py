@@ -114,10 +114,15 @@ def cell(way: str, pair: str, folder: Path, redraw: bool = True) -> Cell | None:
     if not (home / "summary.json").exists():
         return None
     summary = json.loads((home / "summary.json").read_text(encoding="utf-8"))
-    found = dict(summary["measures"]) | {"passes": float(summary["unet_evaluations"])}
+    found = measured(summary)
     if redraw:
         found["redraw"] = 100 * float(np.mean(_redrawn(home)))
     return Cell(way, pair, found)
+
+
+def measured(summary: Mapping) -> dict[str, float]:
+    """A job's measures by name, the passes among them."""
+    return summary["measures"] | {"passes": float(summary["unet_evaluations"])}
 
 
 def collected(folder: Path) -> list[Cell]:
@@ -134,8 +139,8 @@ def collected(folder: Path) -> list[Cell]:
         settings = yaml.safe_load((file.parent / ".hydra" / "config.yaml").read_text("utf-8"))
         if "number" not in settings["data"] or "measures" not in summary:
             continue
-        found = summary["measures"] | {"passes": float(summary["unet_evaluations"])}
-        cells.append(Cell(summary["solver"], str(settings["data"]["number"]), found))
+        pair = str(settings["data"]["number"])
+        cells.append(Cell(summary["solver"], pair, measured(summary)))
     if not cells:
         raise UserError(
             f"--sweep: {folder} holds no measured run of a numbered pair: make some with "
@@ -274,7 +279,8 @@ def tables(cells: Sequence[Cell]) -> list[tuple[str, list[str], list[list[str]]]
         "Re-timed alike": [c for c in cells if c.way.endswith("_even")],
     }
     found = [(title, *rows(part)) for title, part in parts.items() if part]
-    if len({c.way for c in cells} | {OURS}) == len({c.way for c in cells}) > 1:
+    ways = {c.way for c in cells}
+    if OURS in ways and len(ways) > 1:
         found.append(("Ours, pair by pair", *differences(cells, OURS)))
     return found
 

@@ -258,15 +258,12 @@ class DiffusionModel:
     @torch.inference_mode()
     def invert(self, latents: Tensor, embedding: Tensor) -> Tensor:
         """Clean latents (n, *latent_shape) → latents at the path's noise level, guidance 1."""
-        chosen = self.scheduler
-        return ode.climb(
-            chosen.sampler, *self._flow(latents, embedding), self._ladder, chosen.iterations
-        )
+        return self.climb(latents, self._under(embedding))
 
     @torch.inference_mode()
     def denoise(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Latents (n, *latent_shape) at the path's noise level → clean latents, guidance 1."""
-        return ode.descend(self.scheduler.sampler, *self._flow(x, embedding), self._ladder)
+        return self.descend(x, self._under(embedding))
 
     def descend(
         self,
@@ -274,20 +271,24 @@ class DiffusionModel:
         noise: Callable[[Tensor, int], Tensor],
         ladder: Sequence[ode.Level] | None = None,
     ) -> Tensor:
-        """`denoise` by another ε(x, t) than one prompt's, as decoders mix them; or a part of the way."""
-        return ode.descend(
-            self.scheduler.sampler, noise, x.to(self.device), ladder or self._ladder
-        )
+        """`denoise` by another ε(x, t) than one prompt's, as decoders mix them; or part of the way down."""
+        return ode.descend(self.scheduler.sampler, noise, x.to(self.device), ladder or self._ladder)
 
     @property
     def ladder(self) -> Sequence[ode.Level]:
         """The sampler's levels, from the clean latent's up to the path's."""
         return self._ladder
 
-    def climb(self, x: Tensor, noise: Callable[[Tensor, int], Tensor]) -> Tensor:
-        """`invert` by another ε(x, t) than one prompt's."""
+    def climb(
+        self,
+        x: Tensor,
+        noise: Callable[[Tensor, int], Tensor],
+        ladder: Sequence[ode.Level] | None = None,
+    ) -> Tensor:
+        """`invert` by another ε(x, t) than one prompt's; or part of the way up."""
         chosen = self.scheduler
-        return ode.climb(chosen.sampler, noise, x.to(self.device), self._ladder, chosen.iterations)
+        rungs = ladder or self._ladder
+        return ode.climb(chosen.sampler, noise, x.to(self.device), rungs, chosen.iterations)
 
     @property
     def denoiser(self) -> torch.nn.Module:
@@ -299,8 +300,9 @@ class DiffusionModel:
         """Latents a call at present."""
         return self._chunks.size
 
-    def _flow(self, x: Tensor, embedding: Tensor):
-        return (lambda latents, t: self.noise_prediction(latents, t, embedding)), x.to(self.device)
+    def _under(self, embedding: Tensor) -> Callable[[Tensor, int], Tensor]:
+        """ε(x, t) under one prompt a latent."""
+        return lambda latents, t: self.noise_prediction(latents, t, embedding)
 
     def parameters(self) -> Iterator[Tensor]:
         """All frozen weights."""

@@ -90,7 +90,7 @@ def redraw(pictures: Tensor, rounds: int = ROUNDS) -> list[Redrawn]:
     """Fit a cat to each of pictures (n, 3, H, W) in [0, 1].
 
     Args:
-        rounds: of least squares at most; each draws 40 cats a picture.
+        rounds: of least squares at most; each draws 39 cats a picture.
     """
     seen = resized(pictures, SIZE)
     first = parameters(proposer()(seen)).double().numpy()
@@ -129,13 +129,13 @@ def _turned(vector: np.ndarray) -> np.ndarray:
     return vector
 
 
-def _slopes(vector: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """(pixels, 35) forward differences inside the box; steps are wide, since drawings are of 8 bits."""
-    here, columns = _sketch(vector), []
+def _slopes(vector: np.ndarray, sketch: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(pixels, 35) differences from its sketch, inside the box; steps are wide, since drawings are of 8 bits."""
+    columns = []
     for k in range(len(NAMES)):
         moved, step = vector.copy(), STEP if vector[k] + STEP <= high[k] else -STEP
         moved[k] += step
-        columns.append((_sketch(moved) - here) / step)
+        columns.append((_sketch(moved) - sketch) / step)
     return np.stack(columns, 1)
 
 
@@ -148,19 +148,22 @@ def refined(goal: np.ndarray, start: np.ndarray, rounds: int) -> np.ndarray:
     low, high = np.zeros(len(NAMES)), np.ones(len(NAMES))
     low[HUES], high[HUES] = -1.0, 2.0
     here = np.clip(start, low, high)
-    gap = _sketch(here) - goal
+    sketch = _sketch(here)
     for _ in range(rounds):
-        slopes, former = _slopes(here, low, high), gap @ gap
+        best, gap = (here, sketch), sketch - goal
+        former = least = gap @ gap
+        slopes = _slopes(here, sketch, high)
         curvature, downhill = slopes.T @ slopes, -slopes.T @ gap
         for damping in DAMPINGS:
             damped = curvature + damping * np.trace(curvature) / len(here) * np.eye(len(here))
             tried = np.clip(here + _inside(damped, downhill, here, low, high), low, high)
-            left = _sketch(tried) - goal
-            if left @ left < gap @ gap:
-                best, gap = tried, left
-        if not gap @ gap < (1 - ENOUGH) * former:
-            return best if gap @ gap < former else here
-        here = best
+            drawing = _sketch(tried)
+            left = drawing - goal
+            if left @ left < least:
+                best, least = (tried, drawing), left @ left
+        here, sketch = best
+        if not least < (1 - ENOUGH) * former:
+            break
     return here
 
 

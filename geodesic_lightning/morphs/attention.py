@@ -69,7 +69,11 @@ class Mixer:
 
     def look(self, u: Tensor, way: float) -> None:
         """Mix for frames at places u (n,), at this part of the way down."""
-        self.u = u if self.beta is None else quantile(u, *self.beta)
+        if self.beta is not None:
+            from geodesic_lightning.beta import quantile  # late: scipy's distributions take a while
+
+            u = quantile(u, *self.beta)
+        self.u = u
         self.joins = self.fused and way >= self.fused_after
 
     def takes(self, name: str) -> bool:
@@ -106,13 +110,6 @@ def mixed(
     sides = (attend(q, *_joined(end, own)) for end in (first, last))
     a, b = sides
     return torch.lerp(a, b, u.expand_as(a))
-
-
-def quantile(u: Tensor, a: float, b: float) -> Tensor:
-    """Where Beta(a, b) has the share u (n,) of its mass below."""
-    from scipy.stats import beta
-
-    return torch.from_numpy(beta.ppf(u.double().cpu().numpy(), a, b)).to(u)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

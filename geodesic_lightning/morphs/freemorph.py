@@ -12,6 +12,7 @@ from fresh noise, the same for all, which lets them be drawn anew on the way dow
 the authors' program, 0.3 and 0.6 of an inversion that ends at 0.8.)
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,10 +79,7 @@ def great_circle(ends: Tensor, u: Tensor) -> Tensor:
 
 def kept_width(u: Tensor) -> Tensor:
     """Half width of the frequencies that a frame keeps, of the spectrum's own: (n,) at places u (n,)."""
-    knots, kept = torch.tensor(KNOTS).to(u), torch.tensor(KEPT).to(u)
-    right = torch.searchsorted(knots, u.contiguous()).clamp(1, len(knots) - 1)
-    share = (u - knots[right - 1]) / (knots[right] - knots[right - 1])
-    return torch.lerp(kept[right - 1], kept[right], share)
+    return torch.from_numpy(np.interp(u.double().cpu(), KNOTS, KEPT)).to(u)
 
 
 def with_high_frequencies(x: Tensor, noise: Tensor, width: Tensor) -> Tensor:
@@ -91,14 +89,17 @@ def with_high_frequencies(x: Tensor, noise: Tensor, width: Tensor) -> Tensor:
         width: (n,) half widths of the boxes, in parts of the spectrum's.
     """
     spectrum, fresh = (torch.fft.fftshift(torch.fft.fft2(z), (-2, -1)) for z in (x, noise.to(x)))
-    inside = torch.ones(len(x), *x.shape[-2:], dtype=torch.bool, device=x.device)
-    for axis, size in ((1, x.shape[-2]), (2, x.shape[-1])):
-        place = torch.arange(size, device=x.device) - size // 2
-        half = (width.to(x) * (size // 2) + 1e-4).floor()[:, None]
-        near = (place >= -half) & (place < half)
-        inside &= near[:, :, None] if axis == 1 else near[:, None, :]
-    mixed = torch.where(inside[:, None], spectrum, fresh)
+    rows, columns = (_central(size, width.to(x)) for size in x.shape[-2:])
+    inside = rows[:, None, :, None] & columns[:, None, None, :]
+    mixed = torch.where(inside, spectrum, fresh)
     return torch.fft.ifft2(torch.fft.ifftshift(mixed, (-2, -1))).real
+
+
+def _central(size: int, width: Tensor) -> Tensor:
+    """Which of `size` frequencies lie within these half widths (n,) of the middle: (n, size)."""
+    place = torch.arange(size, device=width.device) - size // 2
+    half = (width * (size // 2) + 1e-4).floor()[:, None]
+    return (place >= -half) & (place < half)
 
 
 def frames(model, condition: Condition, clean: Tensor, u: Tensor, seed: int = 0) -> Tensor:

@@ -81,7 +81,7 @@ class NullText:
                     toward = first if at is x else predict(at, t, prompts)
                     return plain + guidance * (toward - plain)
 
-                return ode.descend(sampler, noise, x, rungs)
+                return model.descend(x, noise, rungs)
 
             enough = FLOOR + SLACK * step / count
             null = self._bent(null, lands, below, self.lr * (1 - step / (2 * count)), enough)
@@ -112,11 +112,8 @@ class NullText:
 
 def trajectory(model, clean: Tensor, noise: Callable[[Tensor, int], Tensor]) -> list[Tensor]:
     """Latents (2, *shape) at each level of the model's ladder, from the clean ones up."""
-    chosen, ladder = model.scheduler, model.ladder
     found = [clean.to(model.device)]
     with torch.no_grad():
-        for k in range(len(ladder) - 1):
-            found.append(
-                ode.climb(chosen.sampler, noise, found[-1], ladder[k : k + 2], chosen.iterations)
-            )
+        for k in range(len(model.ladder) - 1):
+            found.append(model.climb(found[-1], noise, model.ladder[k : k + 2]))
     return found
