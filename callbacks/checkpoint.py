@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint as LightningCheckpoint
 
-from geodesic_lightning.checkpoints import LatestCheckpoint, replace
+from geodesic_lightning.trainer.checkpoint_io import LatestCheckpoint, replace
 from geodesic_lightning.errors import UserError
 
 __all__ = ["Checkpoint"]

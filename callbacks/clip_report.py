@@ -25,6 +25,6 @@ class ClipReport(Final):
     def write(self, trainer: Trainer, solver: Any) -> None:
         """Nothing for a solver without a departure."""
         if getattr(solver, "departure", None) is not None:
-            from geodesic_lightning.report import write
+            from geodesic_lightning.report.clip_report import write
 
             write(solver, Path(self.folder))

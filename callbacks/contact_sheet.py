@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
-from geodesic_lightning.artifacts import strip, write_image
+from geodesic_lightning.report.files import strip, write_image
 from geodesic_lightning.errors import UserError
 
 from .final import Final

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
-from geodesic_lightning.artifacts import write_image
+from geodesic_lightning.report.files import write_image
 
 from .final import Final
 from .media import log_image
@@ -31,7 +31,7 @@ class Curves(Final):
         """Draw the solver's measurements, if it has any."""
         if getattr(solver, "measurement", None) is None:
             return
-        from geodesic_lightning.curves import draw
+        from geodesic_lightning.report.curves import draw
 
         path = Path(self.folder) / "curves.png"
         write_image(draw(solver.measurement, solver.start, solver.name), path)

@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from geodesic_lightning.parallel import alone
+from geodesic_lightning.models.parallel import alone
 
 __all__ = ["Final"]
 

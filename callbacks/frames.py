@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
-from geodesic_lightning.artifacts import write_frames
+from geodesic_lightning.report.files import write_frames
 
 from .final import Final
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
-from geodesic_lightning.artifacts import check_fps, write_text, write_video
+from geodesic_lightning.report.files import check_fps, write_text, write_video
 
 from .final import Final
 
@@ -43,7 +43,7 @@ class Page(Final):
 
     def write(self, trainer: Trainer, solver: Any) -> None:
         """Gather, render, write."""
-        from geodesic_lightning.page.run import Film, Run, render
+        from geodesic_lightning.report.run_page import Film, Run, render
 
         folder, summary = Path(self.folder), solver.summary()
         films = [Film(str(summary["solver"]), self._mp4(solver.frames()))]

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
-from geodesic_lightning.artifacts import write_image
+from geodesic_lightning.report.files import write_image
 
 from .final import Final
 from .media import log_image

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from geodesic_lightning.artifacts import write_path
+from geodesic_lightning.report.files import write_path
 
 from .final import Final
 

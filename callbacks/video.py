@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 
-from geodesic_lightning.artifacts import check_fps, write_video
+from geodesic_lightning.report.files import check_fps, write_video
 
 from .final import Final
 from .media import log_video

@@ -14,7 +14,7 @@ import imageio.v3 as iio
 import torch
 from PIL import Image
 
-from geodesic_lightning.artifacts import write_animation
+from geodesic_lightning.report.files import write_animation
 
 HERE = Path(__file__).parent
 FIGURES, RUNS = HERE / "figures", HERE.parent / "outputs" / "figures"

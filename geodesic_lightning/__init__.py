@@ -16,6 +16,8 @@ from geodesic_lightning.version import __version__
 # geodesic_lightning.callbacks, so that no other project's `callbacks` folder can shadow it.
 if not (_Path(__file__).parent / "callbacks").is_dir():
     __path__.append(str(_Path(__file__).parent.parent))
+# `python -m geodesic_lightning.dashboard`, `.page`, `.embedded`: they moved, their names stay for a release.
+__path__.append(str(_Path(__file__).parent / "aliases"))
 
 _API = (
     *("Frames", "Path", "Settings", "Solution"),

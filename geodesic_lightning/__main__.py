@@ -1,5 +1,5 @@
 """`python -m geodesic_lightning`."""
 
-from geodesic_lightning.app import main
+from geodesic_lightning.cli.app import main
 
 main()

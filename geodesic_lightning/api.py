@@ -21,27 +21,27 @@ from typing import Any, TypedDict, Unpack
 
 import torch
 
-from geodesic_lightning import assemble
-from geodesic_lightning.clip import Clip, clip
-from geodesic_lightning.condition import prompts
-from geodesic_lightning.decoder import Decoder, plain
+from geodesic_lightning.solvers import assemble
+from geodesic_lightning.data.clip import Clip, clip
+from geodesic_lightning.score.condition import prompts
+from geodesic_lightning.decoding.decoder import Decoder, plain
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.frames import Frames, image, pair
-from geodesic_lightning.functionals import Functional
-from geodesic_lightning.keyframes import keyframes
-from geodesic_lightning.launch import Random, Toward, Velocity
+from geodesic_lightning.data.frames import Frames, image, pair
+from geodesic_lightning.functional.alternatives import Functional
+from geodesic_lightning.data.keyframes import keyframes
+from geodesic_lightning.integrators.initial_velocity import Random, Toward, Velocity
 from geodesic_lightning.optimizers.integrator import Integrator
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
-from geodesic_lightning.path import Path
-from geodesic_lightning.retime import Timing
-from geodesic_lightning.scheduler import Scheduler
-from geodesic_lightning.score import Contrast, NoiseFree, NoisePrediction, Score, ScoreDistillation
+from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.decoding.retime import Timing
+from geodesic_lightning.models.scheduler import Scheduler
+from geodesic_lightning.score.estimator import Contrast, NoiseFree, NoisePrediction, Score, ScoreDistillation
 from geodesic_lightning.solution import Solution, solved
 from geodesic_lightning.solvers.base import Solver
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver
 from geodesic_lightning.solvers.clip import ClipSolver
 from geodesic_lightning.solvers.ivp import InitialValueSolver
-from geodesic_lightning.solvers.mean import MeanSolver
+from geodesic_lightning.solvers.frechet_mean import MeanSolver
 
 __all__ = [
     "Frames",
@@ -250,7 +250,7 @@ def _run(
             raise UserError(f"score: got {score!r}, expected one of {', '.join(FIELDS)}.")
         score = partial(Score, field=FIELDS[score](), seed=seed)
     if isinstance(model, str):
-        from geodesic_lightning.diffusion import DiffusionModel, embedded
+        from geodesic_lightning.models.diffusion import DiffusionModel, embedded
 
         make = embedded if model == "embedded" else partial(DiffusionModel, model, name=model)
         model = make(scheduler=scheduler or Scheduler())

@@ -30,7 +30,7 @@ def geodesic(monkeypatch, capsys, tmp_path):
 
     Runs go to `run` there, and are not logged to W&B, unless the overrides say otherwise.
     """
-    from geodesic_lightning import app
+    from geodesic_lightning.cli import app
 
     place = tmp_path / "place"
     place.mkdir()

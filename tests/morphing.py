@@ -2,11 +2,11 @@
 
 import torch
 
-from geodesic_lightning.condition import Condition
-from geodesic_lightning.decoder import Decoder
-from geodesic_lightning.manifold import Euclidean
-from geodesic_lightning.morphs.decoder import MorphDecoder
-from geodesic_lightning.path import Path
+from geodesic_lightning.score.condition import Condition
+from geodesic_lightning.decoding.decoder import Decoder
+from geodesic_lightning.geometry.manifold import Euclidean
+from geodesic_lightning.decoding.morphs.decoder import MorphDecoder
+from geodesic_lightning.geometry.path import Path
 
 
 def random(*shape, seed=0):

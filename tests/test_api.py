@@ -9,11 +9,11 @@ import torch
 
 from geodesic_lightning import interpolate, mean, through
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.exact import ExactModel
-from geodesic_lightning.frames import SHIPPED, read_image
-from geodesic_lightning.functionals import Temperature
-from geodesic_lightning.morphs.decoder import morph
-from geodesic_lightning.scheduler import Scheduler
+from geodesic_lightning.models.exact import ExactModel
+from geodesic_lightning.data.frames import SHIPPED, read_image
+from geodesic_lightning.functional.alternatives import Temperature
+from geodesic_lightning.decoding.morphs.decoder import morph
+from geodesic_lightning.models.scheduler import Scheduler
 
 ENDS = SHIPPED / "pair_cat_start.png", SHIPPED / "pair_cat_end.png"
 
@@ -35,7 +35,7 @@ def test_four_lines(tmp_path, capfd):
 
 
 def test_the_ends_are_the_given_images():
-    from geodesic_lightning.frames import pair
+    from geodesic_lightning.data.frames import pair
 
     solution = interpolate(*ENDS, "a happy orange cat", "a sly blue cat", segments=4, frames=3, tolerance=1e-2)
     given = pair(*ENDS).at(solution.frames.shape[-1]).images

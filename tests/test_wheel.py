@@ -47,7 +47,7 @@ def test_wheel_runs_in_a_folder_with_callbacks_of_its_own(wheel, tmp_path, start
         archive.extractall(site)
     (place / "callbacks").mkdir(parents=True)
     (place / "callbacks" / "__init__.py").write_text("raise RuntimeError('not these callbacks')")
-    entry = "from geodesic_lightning.app import main; main()"  # what the console script holds
+    entry = "from geodesic_lightning.cli.app import main; main()"  # what the console script holds
     how = ["-m", "geodesic_lightning"] if start == "module" else ["-c", entry]
     done = subprocess.run(
         [sys.executable, *how, "model=exact", "model.density=ring", "hydra.run.dir=run"],

@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> None:
     """Collect the topic's rows, writing all so far after each, and print the table."""
     import torch
 
-    from geodesic_lightning.artifacts import write_json
+    from geodesic_lightning.report.files import write_json
     from geodesic_lightning.benchmark import (
         devices,
         estimators,
@@ -147,7 +147,7 @@ def _rows(options: argparse.Namespace, pairs: int) -> Iterable:
         yield from devices.estimate()
         return
     from geodesic_lightning.benchmark import estimators, problems, roundtrip, scaling, solvers
-    from geodesic_lightning.diffusion import EMBEDDED_ALPHA, embedded
+    from geodesic_lightning.models.diffusion import EMBEDDED_ALPHA, embedded
 
     if options.topic == "estimators":
         yield from estimators.study(embedded(), EMBEDDED_ALPHA, pairs, options.seeds)

@@ -39,12 +39,12 @@ class Row:
 
 def problem(model, nodes: int):
     """A geodesic problem with that many interior nodes between two shipped pictures."""
-    from geodesic_lightning.assemble import sphere
-    from geodesic_lightning.condition import prompts
-    from geodesic_lightning.frames import shipped_pair
-    from geodesic_lightning.path import Path as Curve
-    from geodesic_lightning.problem import Problem
-    from geodesic_lightning.score import NoisePrediction, Score
+    from geodesic_lightning.solvers.assemble import sphere
+    from geodesic_lightning.score.condition import prompts
+    from geodesic_lightning.data.frames import shipped_pair
+    from geodesic_lightning.geometry.path import Path as Curve
+    from geodesic_lightning.problems.boundary_value import Problem
+    from geodesic_lightning.score.estimator import NoisePrediction, Score
 
     frames = shipped_pair("pair_cat")
     condition = prompts(model, ("a cat", "a cat"))
@@ -60,8 +60,8 @@ def run(
     ways: Iterable[tuple[str, bool]] = (("auto", False), ("auto", True), ("float32", False)),
 ) -> Iterator[Row]:
     """Rows as they are found, on the GPU if there is one."""
-    from geodesic_lightning.diffusion import DiffusionModel
-    from geodesic_lightning.scheduler import Scheduler
+    from geodesic_lightning.models.diffusion import DiffusionModel
+    from geodesic_lightning.models.scheduler import Scheduler
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for dtype, compiled in ways:
@@ -125,8 +125,8 @@ class _Clock:
 
 def step(folder: str) -> dict[str, float]:
     """Load, encode, one iteration with one interior node: seconds of each, and GB at most."""
-    from geodesic_lightning.diffusion import DiffusionModel
-    from geodesic_lightning.scheduler import Scheduler
+    from geodesic_lightning.models.diffusion import DiffusionModel
+    from geodesic_lightning.models.scheduler import Scheduler
 
     began = time.perf_counter()
     model = DiffusionModel(folder, Scheduler("ddim", 2))
@@ -172,7 +172,7 @@ def main(arguments: list[str]) -> None:
         sys.exit("Usage: python -m geodesic_lightning.benchmark.full_size make|run|step FOLDER")
     task, folder = arguments
     if task == "make":
-        from geodesic_lightning.diffusion.full_size import make
+        from geodesic_lightning.models.diffusion.full_size import make
 
         print(make(Path(folder)))
     elif task == "run":

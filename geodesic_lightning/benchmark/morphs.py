@@ -89,7 +89,7 @@ class Cell:
 
 def available() -> dict[str, tuple[str, ...]]:
     """The ways whose solver is one of the configuration's."""
-    from geodesic_lightning.app import CONF
+    from geodesic_lightning.cli.app import CONF
 
     solvers = {file.stem for file in (CONF / "solver").glob("*.yaml")}
     return {name: words for name, words in WAYS.items() if words[0].split("=")[1] in solvers}
@@ -164,8 +164,8 @@ def _redrawn(home: Path) -> list[float]:
     import torch
     from PIL import Image
 
-    from geodesic_lightning.artifacts import write_json
-    from geodesic_lightning.embedded.redraw import error
+    from geodesic_lightning.report.files import write_json
+    from geodesic_lightning.models.embedded.redraw import error
 
     files = sorted((home / "frames").iterdir())[1:-1][::2]
     pictures = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
@@ -296,7 +296,7 @@ def run(
     Raises:
         UserError: an unknown way, or none that finished.
     """
-    from geodesic_lightning.artifacts import write_json
+    from geodesic_lightning.report.files import write_json
 
     known = available()
     if unknown := [way for way in ways if way not in known]:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from geodesic_lightning.page.run import encoded, template
+from geodesic_lightning.report.run_page import encoded, template
 
 HEIGHT, MOST = 64, 9  # px and number of the frames shown of a film
 PAIRS = 6  # whose films are shown

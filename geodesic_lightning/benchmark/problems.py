@@ -7,12 +7,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from geodesic_lightning.condition import prompts
-from geodesic_lightning.frames import Frames, shipped_pair
-from geodesic_lightning.manifold import Sphere
-from geodesic_lightning.path import Path
-from geodesic_lightning.problem import Problem
-from geodesic_lightning.score import Contrast, NoisePrediction, Score
+from geodesic_lightning.score.condition import prompts
+from geodesic_lightning.data.frames import Frames, shipped_pair
+from geodesic_lightning.geometry.manifold import Sphere
+from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.score.estimator import Contrast, NoisePrediction, Score
 
 PAIRS = tuple(f"eval_{k:02d}" for k in range(10))
 
@@ -37,9 +37,9 @@ class Case:
 
 def exact(names: list[str] | None = None) -> Iterator[Case]:
     """The exact densities, in float64, with their shipped references."""
-    from geodesic_lightning.exact import ExactModel
-    from geodesic_lightning.exact.curve_length import curve_length
-    from geodesic_lightning.exact.problems import DENSITIES
+    from geodesic_lightning.models.exact import ExactModel
+    from geodesic_lightning.models.exact.curve_length import curve_length
+    from geodesic_lightning.models.exact.problems import DENSITIES
 
     for name in names or DENSITIES:
         model = ExactModel(name)

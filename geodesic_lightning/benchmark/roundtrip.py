@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from geodesic_lightning.frames import shipped_pair
+from geodesic_lightning.data.frames import shipped_pair
 
 PAIRS = tuple(f"eval_{k:02d}" for k in range(8))
 RULES = (
@@ -50,7 +50,7 @@ def run(
     model, pairs: Iterable[str] = PAIRS, rules: Iterable[tuple[str, int, int]] = RULES
 ) -> Iterator[Row]:
     """Rows as they are found, on the shipped pairs of pictures named."""
-    from geodesic_lightning.scheduler import Scheduler
+    from geodesic_lightning.models.scheduler import Scheduler
 
     frames = [shipped_pair(name) for name in pairs]
     z = torch.cat([model.encode(pair) for pair in frames])

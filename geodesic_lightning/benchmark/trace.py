@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from geodesic_lightning import spline
+from geodesic_lightning.geometry import spline
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.problem import Problem
+from geodesic_lightning.problems.boundary_value import Problem
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit("Interrupted.")
     except Exception as error:
-        from geodesic_lightning.app import explain
+        from geodesic_lightning.cli.app import explain
 
         told = explain(error)
         if told is None or "debug=true" in words:
@@ -62,10 +62,10 @@ def run(words: Sequence[str]) -> dict[str, Any]:
 
     from hydra.utils import instantiate
 
-    from geodesic_lightning.artifacts import write_image, write_json
+    from geodesic_lightning.report.files import write_image, write_json
     from geodesic_lightning.distance import between, embed
     from geodesic_lightning.distance.picture import draw
-    from geodesic_lightning.frames import Frames, read_image
+    from geodesic_lightning.data.frames import Frames, read_image
 
     if files:
         names = tuple(file.stem for file in files)
@@ -121,7 +121,7 @@ def composed(overrides: Sequence[str]) -> Any:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from geodesic_lightning.app import CONF, config
+    from geodesic_lightning.cli.app import CONF, config
 
     for word in overrides:
         name = word.split("=")[0].lstrip("+~")

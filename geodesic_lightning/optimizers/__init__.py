@@ -1,0 +1,1 @@
+"""How nodes move: each takes an evaluated path one step nearer to the geodesic."""

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.optim import LBFGS, SGD, Adam, Optimizer
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.optimizers.laplacian import Laplacian
-from geodesic_lightning.problem import Problem
+from geodesic_lightning.geometry.laplacian import Laplacian
+from geodesic_lightning.problems.boundary_value import Problem
 
 
 class Descent(Optimizer):

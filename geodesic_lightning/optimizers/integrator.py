@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.march import advance, straight
-from geodesic_lightning.shooting import METHODS, State, begin
-from geodesic_lightning.shot import Shot
+from geodesic_lightning.integrators.adaptive import advance, straight
+from geodesic_lightning.integrators.geodesic_ode import METHODS, State, begin
+from geodesic_lightning.problems.initial_value import Shot
 
 
 def refuse_other_problems(problem: object, name: str) -> None:

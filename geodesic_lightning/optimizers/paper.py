@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional import across
-from geodesic_lightning.problem import Problem
+from geodesic_lightning.functional.length import across
+from geodesic_lightning.problems.boundary_value import Problem
 
 
 class Paper(Optimizer):

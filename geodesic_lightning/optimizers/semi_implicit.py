@@ -27,8 +27,8 @@ from torch.optim import Optimizer
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.optimizers.anderson import extrapolate
-from geodesic_lightning.optimizers.laplacian import Laplacian
-from geodesic_lightning.problem import Problem
+from geodesic_lightning.geometry.laplacian import Laplacian
+from geodesic_lightning.problems.boundary_value import Problem
 
 MODES = ("auto", "fast", "safe", "noisy")
 # Noise to signal above which averaging beats acceleration: at 5 % and beyond, in 64 dimensions and more, accelerated

@@ -1,0 +1,1 @@
+"""From a problem to a measured path: Lightning modules that hold the nodes and step an optimizer."""

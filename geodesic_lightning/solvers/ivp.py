@@ -7,19 +7,19 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from geodesic_lightning.condition import Condition
-from geodesic_lightning.decoder import Decoder
+from geodesic_lightning.score.condition import Condition
+from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional import Measurement
-from geodesic_lightning.launch import Along, Launch
-from geodesic_lightning.march import straight
+from geodesic_lightning.functional.length import Measurement
+from geodesic_lightning.integrators.initial_velocity import Along, Launch
+from geodesic_lightning.integrators.adaptive import straight
 from geodesic_lightning.optimizers.integrator import Integrator
-from geodesic_lightning.optimizers.sweeps import Sweeps
-from geodesic_lightning.path import Manifold, Path
-from geodesic_lightning.problem import Problem
-from geodesic_lightning.score import Score
-from geodesic_lightning.shot import Shot
-from geodesic_lightning.solvers.stepping import SteppingSolver
+from geodesic_lightning.optimizers.picard import Sweeps
+from geodesic_lightning.geometry.path import Manifold, Path
+from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.problems.initial_value import Shot
+from geodesic_lightning.solvers.iterative import SteppingSolver
 
 
 class InitialValueSolver(SteppingSolver):

@@ -1,0 +1,1 @@
+"""Moved to geodesic_lightning.models.embedded."""

@@ -1,0 +1,1 @@
+"""The command line: compose the configuration, run, tell errors in one sentence."""

@@ -1,0 +1,55 @@
+"""Group score."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import MISSING
+
+
+@dataclass
+class NoisePrediction:
+    _target_: str = "geodesic_lightning.score.estimator.NoisePrediction"
+    guidance: float = 1.0
+
+
+@dataclass
+class Contrast:
+    _target_: str = "geodesic_lightning.score.estimator.Contrast"
+    guidance_conditional: float = 1.0
+    guidance_negative: float = 1.0
+
+
+@dataclass
+class ScoreDistillation:
+    _target_: str = "geodesic_lightning.score.estimator.ScoreDistillation"
+    guidance: float = 100.0
+
+
+@dataclass
+class NoiseFree:
+    _target_: str = "geodesic_lightning.score.estimator.NoiseFree"
+    guidance: float = 7.5
+    threshold: int = 200
+
+
+@dataclass
+class Score:
+    _target_: str = "geodesic_lightning.score.estimator.Score"
+    _partial_: bool = True
+    field: Any = MISSING
+    timestep_range: tuple[int, int] = (0, 0)
+    absolute: bool = False
+    samples: int = 1
+    weighting: str = "uniform"
+    fresh: bool = True
+    seed: int = "${seed}"  # type: ignore[assignment]
+    negative_prompt: str = ""
+
+
+SCHEMAS = {
+    "noise_prediction_schema": NoisePrediction,
+    "contrast_schema": Contrast,
+    "sds_schema": ScoreDistillation,
+    "nfsd_schema": NoiseFree,
+    "score_schema": Score,
+}

@@ -1,0 +1,1 @@
+"""What people bring: pictures, keyframes, clips, folders of pairs, as frames with their prompts."""

@@ -1,0 +1,254 @@
+"""Clips: the frames of a film, looked at before a model is loaded and read in chunks when asked
+for.
+
+    film = clip("film.mp4", prompt="a cat", stride=2, range=[0, 200])     # errors, if any, come
+    here for images in film.chunks(64, 32):                                     # (≤ 32, 3, 64, 64)
+    in [0, 1]
+        ...
+
+A film is an mp4 or whatever else ffmpeg reads, an animated gif, webp or png, or a folder of
+pictures in the order of their names. Nothing but one chunk is held in memory. A clip of an exact
+density is a table of points.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageSequence
+from torch import Tensor
+
+from geodesic_lightning.data import ffmpeg as film
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.data.frames import Frames, read_image, resize
+
+__all__ = ["Clip", "clip", "clip_points", "shipped_clip"]
+
+SHIPPED = Path(__file__).parent.parent / "models" / "embedded" / "clips"
+ANIMATED = (".gif", ".webp", ".png", ".apng")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
+RESIZE = ("crop", "stretch")
+FEWEST = 3  # frames: a bend takes three
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames start, start + stride, … below stop of a film.
+
+    path: the film or folder.  total: frames it has.  size: (width, height) in px of all of them.
+    prompt: what all frames show.  resize: crop, the central square; stretch, the whole picture made
+    square.
+    """
+
+    path: Path
+    total: int
+    size: tuple[int, int]
+    prompt: str = ""
+    start: int = 0
+    stop: int = 0
+    stride: int = 1
+    resize: str = "crop"
+
+    @property
+    def prompts(self) -> tuple[str, str]:
+        """The same prompt at both ends."""
+        return self.prompt, self.prompt
+
+    @property
+    def numbers(self) -> range:
+        """Numbers in the film of the frames taken."""
+        return range(self.start, self.stop, self.stride)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def pictures(self) -> Iterator[Image.Image]:
+        """The frames taken, as RGB pictures of their own size; UserError for a bad one."""
+        for number, picture in zip(
+            self.numbers, islice(_read(self.path), self.start, self.stop, self.stride)
+        ):
+            if picture.size != self.size:
+                raise UserError(
+                    f"{self.path}: frame {number} is {picture.width}×{picture.height} px, the "
+                    "first one "
+                    f"{self.size[0]}×{self.size[1]}: give frames of one size."
+                )
+            yield picture
+
+    def chunks(self, size: int, many: int) -> Iterator[Tensor]:
+        """Images (≤ many, 3, size, size) in [0, 1], in order; UserError for a film cut off."""
+        pictures, found = self.pictures(), 0
+        while chunk := list(islice(pictures, many)):
+            found += len(chunk)
+            yield torch.stack([self._resized(picture, size) for picture in chunk])
+        if found < len(self):
+            raise UserError(
+                f"{self.path} is damaged: {found} of {len(self)} frames could be read; save or "
+                "download it again, "
+                f"or give data.range=[{self.start},{self.start + found * self.stride}]."
+            )
+
+    def _resized(self, picture: Image.Image, size: int) -> Tensor:
+        if self.resize == "stretch" and picture.size != (size, size):
+            picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+        return resize(picture, size)
+
+
+def clip(
+    path: str | Path,
+    prompt: str = "",
+    stride: int = 1,
+    range: Sequence[int] | None = None,
+    resize: str = "crop",
+) -> Clip:
+    """A film's frames, counted and the first one looked at.
+
+    Args:
+        path: a film, an animated picture, or a folder of pictures.
+        prompt: what all of its frames show.
+        stride: every stride-th frame, ≥ 1.
+        range: [first, last + 1] of its frames; None takes all.
+        resize: crop or stretch.
+
+    Raises:
+        UserError: there is no such film, it cannot be read, or fewer than three frames are left.
+    """
+    if resize not in RESIZE:
+        raise UserError(f"data.resize: got {resize!r}, expected one of {', '.join(RESIZE)}.")
+    if stride < 1:
+        raise UserError(f"data.stride: got {stride}, expected at least 1.")
+    where = Path(path).expanduser() if str(path).strip() else None
+    if where is None or not where.exists():
+        raise UserError(
+            f"data.path: {path!s} does not exist, expected a film or a folder of pictures: check "
+            "the path."
+        )
+    total, size = _look(where)
+    start, stop = _range(range, total, where)
+    found = Clip(where, total, size, prompt, start, stop, stride, resize)
+    if len(found) < FEWEST:
+        raise UserError(
+            f"{where} gives {len(found)} frame{'s' if len(found) != 1 else ''} (of {total}), "
+            "expected at least "
+            f"{FEWEST}: a bend takes three; give a longer clip, a smaller data.stride or a wider "
+            "data.range."
+        )
+    return found
+
+
+def shipped_clip(name: str) -> Clip:
+    """A clip of drawn cats that comes with the project; UserError lists the names there are."""
+    found = sorted(SHIPPED.glob("*.mp4"))
+    if (path := SHIPPED / f"{name}.mp4") not in found:
+        names = ", ".join(one.stem for one in found) or "none: install the package again"
+        raise UserError(f"Got the clip {name!r}, expected one of {names}.")
+    captions = (SHIPPED / "captions.txt").read_text(encoding="utf-8").splitlines()
+    prompts = dict(line.split(": ", 1) for line in captions if line)
+    return clip(path, prompts[name])
+
+
+def clip_points(path: str | Path) -> Frames:
+    """A clip of an exact density: the rows of a .csv or .npy table, one point a frame.
+
+    Raises UserError unless it has at least three rows of finite numbers.
+    """
+    where = Path(path).expanduser()
+    try:
+        rows = (
+            np.load(where) if where.suffix == ".npy" else np.loadtxt(where, delimiter=",", ndmin=2)
+        )
+    except OSError as error:
+        raise UserError(
+            f"data.path: {path} cannot be read ({error.strerror or error}): give a .csv or .npy "
+            "table."
+        ) from error
+    except ValueError as error:
+        raise UserError(
+            f"data.path: {path} is not a table of numbers: give a .csv or .npy file, one row a "
+            "frame."
+        ) from error
+    if rows.ndim != 2 or len(rows) < FEWEST or not np.isfinite(rows).all():
+        raise UserError(
+            f"data.path: {path} has the shape {rows.shape}, expected at least {FEWEST} rows of "
+            "finite numbers."
+        )
+    count = len(rows)
+    names = tuple(f"frame {i}" for i in np.arange(count))
+    return Frames(None, ("",) * count, names, points=torch.from_numpy(rows.astype(np.float64)))
+
+
+def _range(given: Sequence[int] | None, total: int, path: Path) -> tuple[int, int]:
+    if given is None:
+        return 0, total
+    if len(given) != 2 or not 0 <= given[0] < given[1]:
+        raise UserError(
+            f"data.range: got {list(given)}, expected [first, last + 1], 0 ≤ first < last + 1 ≤ "
+            f"{total}."
+        )
+    if given[1] > total:
+        raise UserError(
+            f"data.range: got {list(given)}, but {path} has {total} frames: end at {total}."
+        )
+    return int(given[0]), int(given[1])
+
+
+def _look(path: Path) -> tuple[int, tuple[int, int]]:
+    """Number of frames and the size of the first, which is decoded."""
+    if path.is_dir():
+        files = _files(path)
+        if not files:
+            raise UserError(
+                f"{path} has no pictures in it, expected {', '.join(PICTURES)} files: check the "
+                "path."
+            )
+        return len(files), read_image(files[0]).size
+    if not path.stat().st_size:
+        raise UserError(f"{path} is empty (0 bytes), expected a film: save it again.")
+    total = _count(path)
+    first = next(_read(path), None)
+    if first is None:
+        raise UserError(f"{path} has no frames, expected a film: save or download it again.")
+    return total, first.size
+
+
+def _count(path: Path) -> int:
+    if path.suffix.lower() in ANIMATED:
+        try:
+            with Image.open(path) as opened:
+                return getattr(opened, "n_frames", 1)
+        except Exception as error:
+            raise film.unreadable(path, error) from error
+    return film.count(path)
+
+
+def _read(path: Path) -> Iterator[Image.Image]:
+    """All frames, one after the other, as RGB pictures."""
+    if path.is_dir():
+        yield from (read_image(file) for file in _files(path))
+    elif path.suffix.lower() in ANIMATED:
+        try:
+            with Image.open(path) as opened:
+                for frame in ImageSequence.Iterator(opened):
+                    yield read_image(frame.convert("RGBA"))
+        except UserError:
+            raise
+        except Exception as error:
+            raise film.unreadable(path, error) from error
+    else:
+        yield from film.frames(path)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Pictures in a folder by name, numbers in names by size: 2.png before 10.png."""
+    found = [
+        f for f in folder.iterdir() if f.suffix.lower() in PICTURES and not f.name.startswith(".")
+    ]
+    return sorted(
+        found, key=lambda f: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", f.name)]
+    )

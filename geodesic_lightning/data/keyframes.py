@@ -1,0 +1,97 @@
+"""Keyframes: more than two images, or points, that one path passes in their order.
+
+frames = keyframes(["a.png", "b.png", "c.png"], ["a cat", "", "a dog"], closed=True)
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.data.frames import SHIPPED, Frames, read_image
+
+__all__ = ["keyframe_points", "keyframes", "shipped_keyframes"]
+
+
+def keyframes(
+    images: Sequence[str | Path | Image.Image],
+    prompts: Sequence[str] = (),
+    closed: bool = False,
+    rounding: float = 0.3,
+) -> Frames:
+    """Images with their prompts.
+
+    Args:
+        images: files or PIL images, two or more; three or more if closed.
+        prompts: one an image, or none at all.
+        closed: the path leads back to the first image.
+        rounding: part of each leg, from either image, in which the path may leave its geodesic to
+            pass the image smoothly; 0 keeps the corners.
+
+    Raises:
+        UserError: an image that `read_image` refuses, or another number of prompts than of images.
+    """
+    if isinstance(images, str) or len(images) < (3 if closed else 2):
+        raise UserError(
+            f"data.images: got {images if isinstance(images, str) else len(images)}, expected at "
+            f"least {3 if closed else 2} files: write data.images=[a.png,b.png,c.png]."
+        )
+    if prompts and len(prompts) != len(images):
+        raise UserError(
+            f"data.prompts: got {len(prompts)} for {len(images)} images, expected one for each, or "
+            "none: write '' where there is none."
+        )
+    return Frames(
+        None,
+        tuple(prompts) or ("",) * len(images),
+        tuple(_name(image, number) for number, image in enumerate(images, 1)),
+        pictures=tuple(read_image(image) for image in images),
+        closed=closed,
+        rounding=_part(rounding),
+    )
+
+
+def _name(image: str | Path | Image.Image, number: int) -> str:
+    return f"image {number}" if isinstance(image, Image.Image) else Path(image).name
+
+
+def shipped_keyframes(names: Sequence[str], closed: bool = False, rounding: float = 0.3) -> Frames:
+    """Images of the shipped pairs by name, pair_cat_start say, with their prompts."""
+    shipped = json.loads((SHIPPED / "pairs.json").read_text(encoding="utf-8"))
+    known = [f"{pair}_{end}" for pair in shipped for end in ("start", "end")]
+    for name in names:
+        if name not in known:
+            raise UserError(f"Got the image {name!r}, expected one of {', '.join(sorted(known))}.")
+    texts = [shipped[pair][f"prompt_{end}"] for pair, _, end in (n.rpartition("_") for n in names)]
+    return keyframes([SHIPPED / f"{name}.png" for name in names], texts, closed, rounding)
+
+
+def keyframe_points(
+    points: Sequence[Iterable[float]], closed: bool = False, rounding: float = 0.3
+) -> Frames:
+    """Points of an exact density, each d numbers."""
+    try:
+        table = torch.tensor([[float(x) for x in point] for point in points], dtype=torch.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"data.points: got {points}, expected points of as many numbers each: write "
+            "data.points=[[0,1],[1,0],[1,1]]."
+        ) from error
+    if table.dim() != 2 or len(table) < (3 if closed else 2) or not torch.isfinite(table).all():
+        raise UserError(
+            f"data.points: got {points}, expected at least {3 if closed else 2} points of finite "
+            "numbers: write data.points=[[0,1],[1,0],[1,1]]."
+        )
+    names = tuple(f"point {i}" for i in range(len(table)))
+    return Frames(
+        None, ("",) * len(table), names, points=table, closed=closed, rounding=_part(rounding)
+    )
+
+
+def _part(rounding: float) -> float:
+    if not 0 <= rounding <= 1:
+        raise UserError(f"data.rounding: got {rounding}, expected a number from 0 to 1.")
+    return float(rounding)

@@ -1,0 +1,126 @@
+"""Many pairs of images in one folder, each by its number: MorphBench, or anybody's own.
+
+The folder says what its pairs are in one of two ways:
+
+    pairs.csv           a line a pair under the heading name,start,end,prompt_start,prompt_end; files are
+                        relative to the folder, prompts may be empty
+    a folder a pair     each with two images, the first by name being the start, and, if there are prompts,
+                        prompts.txt with one line for both or a line each; folders may lie in folders
+
+Pairs are numbered from 0 in the order of the lines, or of the folders' names.
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.data.frames import Frames, pair
+
+MANIFEST, PROMPTS = "pairs.csv", "prompts.txt"
+COLUMNS = ("name", "start", "end", "prompt_start", "prompt_end")
+IMAGES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """Where a pair's images are, and their prompts."""
+
+    name: str
+    start: Path
+    end: Path
+    prompt_start: str = ""
+    prompt_end: str = ""
+
+
+def numbered(root: str, number: int) -> Frames:
+    """The pair of this number; UserError for a folder without pairs and a number beyond them."""
+    found = pairs_in(root)
+    if not 0 <= number < len(found):
+        raise UserError(
+            f"data.number: got {number}, expected 0 to {len(found) - 1}: {root} holds {len(found)} pairs."
+        )
+    one = found[number]
+    return pair(one.start, one.end, one.prompt_start, one.prompt_end)
+
+
+def pairs_in(root: str | Path) -> list[PairFiles]:
+    """All pairs of a folder.
+
+    Raises:
+        UserError: there is no such folder, it holds no pair, or a line or a folder is not as it should be.
+    """
+    folder = Path(root).expanduser() if str(root) else None
+    if folder is None or not folder.is_dir():
+        raise UserError(
+            f"data.root: got {str(root)!r}, expected a folder of pairs: with {MANIFEST}, or with a folder of "
+            "two images a pair."
+        )
+    manifest = folder / MANIFEST
+    found = _listed(manifest) if manifest.exists() else _folders(folder)
+    if not found:
+        raise UserError(
+            f"data.root: {folder} holds no pairs, expected {MANIFEST}, or a folder of two images a pair."
+        )
+    return found
+
+
+def count(root: str | Path) -> int:
+    """How many pairs a folder holds; 1 where that cannot be told, so that one job says why."""
+    try:
+        return len(pairs_in(root))
+    except UserError:
+        return 1
+
+
+def _listed(manifest: Path) -> list[PairFiles]:
+    with manifest.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if missing := [c for c in COLUMNS[:3] if c not in (reader.fieldnames or ())]:
+            raise UserError(
+                f"{manifest} has no column {', '.join(missing)}, expected the heading {','.join(COLUMNS)}."
+            )
+        rows = [{key: (row.get(key) or "").strip() for key in COLUMNS} for row in reader]
+    for number, row in enumerate(rows, start=2):
+        for end in ("start", "end"):
+            if not row[end] or not (manifest.parent / row[end]).is_file():
+                raise UserError(
+                    f"{manifest}, line {number}: there is no file {row[end] or '(empty)'} for {end}, expected "
+                    "an image, relative to the folder."
+                )
+    return [
+        PairFiles(
+            row["name"] or str(number),
+            manifest.parent / row["start"],
+            manifest.parent / row["end"],
+            row["prompt_start"],
+            row["prompt_end"] or row["prompt_start"],
+        )
+        for number, row in enumerate(rows)
+    ]
+
+
+def _folders(root: Path) -> list[PairFiles]:
+    found = []
+    for folder in sorted(path for path in root.rglob("*") if path.is_dir()):
+        images = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGES)
+        if not images:
+            continue
+        if len(images) != 2:
+            raise UserError(
+                f"data.root: {folder} holds {len(images)} images, expected two: a pair."
+            )
+        first, last = _prompts(folder / PROMPTS)
+        found.append(PairFiles(folder.relative_to(root).as_posix(), *images, first, last))
+    return found
+
+
+def _prompts(file: Path) -> tuple[str, str]:
+    if not file.exists():
+        return "", ""
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if len(lines) not in (1, 2):
+        raise UserError(
+            f"{file} has {len(lines)} lines, expected one prompt for both images or one for each."
+        )
+    return lines[0], lines[-1]

@@ -1,0 +1,69 @@
+"""From the path back to images: u → latent → clean latent → image.
+
+The given images stand at their places exactly. On a sphere the path has one radius, the images'
+latents had their own; latents are decoded at a radius that goes evenly from one to the next, so
+that nothing changes where the images are.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geodesic_lightning.score.condition import Condition
+from geodesic_lightning.geometry.path import Path
+
+
+def plain(model, condition, given, norms, places, clean) -> "Decoder":
+    """The maker of decoder=plain."""
+    return Decoder(model, condition, given, norms, places)
+
+
+class Decoder:
+    """Images along a path.
+
+    Args:
+        model: the model with denoise and decode.
+        condition: prompts along the path.
+        given: images (n, 3, H, W) that stand at their places as they are, or None.
+        norms: (n,) norms that the latents at these places had before they were put on the manifold.
+        places: n increasing u of the images and norms: the two ends, or fewer or more.
+    """
+
+    def __init__(
+        self,
+        model,
+        condition: Condition,
+        given: Tensor | None,
+        norms: Tensor,
+        places: Sequence[float] = (0.0, 1.0),
+    ) -> None:
+        if len(norms) != len(places) or (given is not None and len(given) != len(places)):
+            raise ValueError(
+                f"{len(places)} places for {len(norms)} norms, expected as many of each"
+            )
+        self.model, self.condition, self.given, self.norms = model, condition, given, norms
+        self.places = tuple(float(place) for place in places)
+
+    def __call__(self, path: Path, u: Tensor) -> Tensor:
+        """Images (m, 3, H, W) float32 in [0, 1], on the CPU, at places u (m,)."""
+        images = self._images(path, u).float().cpu().clone()
+        if self.given is not None:
+            for place, image in zip(self.places, self.given):
+                images[(u - place).abs() < 1e-6] = image.to(images)
+        return images
+
+    def _images(self, path: Path, u: Tensor) -> Tensor:
+        points = path.at(u)
+        scaled = points * self._stretch(path, u).to(points)[:, None]
+        return self.model.decode(
+            self.model.denoise(path.chart(scaled), self.condition(u.to(points)))
+        )
+
+    def _stretch(self, path: Path, u: Tensor) -> Tensor:
+        """Factors (m,) float64 from the path's radius to the images' own, even between places."""
+        radius = path.at(torch.tensor(self.places)).norm(dim=-1).double().cpu()
+        own = self.norms.double().cpu()
+        factors = torch.where(radius > 0, own / radius, 1.0)
+        return torch.from_numpy(np.interp(u.double().cpu(), self.places, factors))

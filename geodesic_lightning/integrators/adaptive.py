@@ -1,0 +1,119 @@
+"""From steps to shots: how many steps a piece of the way takes, and whole shots of them.
+
+A step may turn the velocity by no more than a limit, α|Ps|ds ≤ 0.5 by default: that is where the
+methods' own error, a power of the turning, is still small.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry.manifold import Sphere
+from geodesic_lightning.integrators.geodesic_ode import METHODS, Medium, State, Step, begin, norm, turning
+
+MOST_PIECES = 1000  # of one span: what turns faster is no field of a path
+
+
+def advance(
+    state: State, u: Tensor, span: Tensor, medium: Medium, step: Step, limit: float | None = 0.5
+) -> State:
+    """All shots from u to u + span, each in as many equal steps as its own turning asks for.
+
+    The turning that controls a step is that where the score was last looked at; the first step of
+    a shot looks once more. Shots that have arrived are not scored further, and how one shot steps
+    does not depend on the others.
+
+    Args:
+        state: (n, …): one leading dimension.
+        u, span: (n,).
+        step: rk4_step or strang_step.
+        limit: the most radians that the density turns v in a step; None for one step.
+    """
+    if limit is None:
+        return step(state, u, span, medium)
+    if bool(state.turning.isnan().any()):
+        score = medium.tangent_score(state.x, u)
+        state = replace(state, turning=turning(state.v, score, medium.alpha))
+    left = span.clone()
+    active = torch.arange(len(span), device=span.device)
+    done = state
+    for _ in range(MOST_PIECES):
+        part = done[active]
+        pieces = torch.ceil(part.turning * left[active].abs() / limit).clamp(1, MOST_PIECES)
+        h = left[active] / pieces
+        done = _put(done, active, step(part, (u + span - left)[active], h, medium))
+        left = left.index_copy(0, active, torch.where(pieces == 1, 0.0, left[active] - h))
+        active = torch.nonzero(left != 0).flatten()
+        if not len(active):
+            return done
+    raise UserError(
+        f"The density turns the path more than {MOST_PIECES * limit:.0f} radians on one of its "
+        "segments: give a smaller solver.alpha, a shorter solver.length or more solver.segments."
+    )
+
+
+def shoot(
+    start: Tensor,
+    velocity: Tensor,
+    medium: Medium,
+    segments: int,
+    method: str = "rk4",
+    limit: float | None = None,
+) -> list[State]:
+    """States at u = 0, 1/N, …, 1 of shots from start with velocities, both (n, d), for unit time.
+
+    Args:
+        method: rk4 or strang.
+        limit: as for `advance`; None takes one step a segment.
+    """
+    states = [begin(start.expand_as(velocity), velocity)]
+    span = velocity.new_full((len(velocity),), 1 / segments)
+    for k in range(segments):
+        u = torch.full_like(span, k / segments)
+        states.append(advance(states[-1], u, span, medium, METHODS[method], limit))
+    return states
+
+
+def straight(start: Tensor, velocity: Tensor, segments: int, manifold) -> tuple[Tensor, Tensor]:
+    """The line or great circle from start, velocity (n, d): places and velocities (n, N+1, d)."""
+    u = torch.linspace(0, 1, segments + 1).to(start)[None, :, None]
+    start, velocity = start[:, None], velocity[:, None]
+    if not isinstance(manifold, Sphere):
+        return start + u * velocity, velocity.expand(-1, segments + 1, -1)
+    rate = norm(velocity)[..., None] / manifold.radius
+    sine, cosine = torch.sin(rate * u), torch.cos(rate * u)
+    return (
+        cosine * start + sine * velocity / rate.clamp_min(torch.finfo(start.dtype).tiny),
+        cosine * velocity - rate * sine * start,
+    )
+
+
+def segment_check(
+    points: Tensor, velocity: Tensor, medium: Medium, span: int = 4, method: str = "rk4"
+) -> Tensor:
+    """How well a path shoots itself: from each node over `span` segments, against the node there.
+
+    Across a whole path errors grow by orders of magnitude; over four segments the test is fair.
+
+    Args:
+        points: (N+1, d), evenly spaced.
+        velocity: (N+1, d), dγ/du at the nodes.
+
+    Returns:
+        (N+1−span,): |shot − node| over the distance of the two nodes.
+    """
+    segments = len(points) - 1
+    states = begin(*medium.on_manifold(points[:-span], velocity[:-span]))
+    u = torch.arange(segments + 1 - span).to(points) / segments
+    h = torch.full_like(u, 1 / segments)
+    for k in range(span):
+        states = advance(states, u + k * h, h, medium, METHODS[method], None)
+    gap = medium.manifold.dist(states.x, points[span:])
+    return gap / medium.manifold.dist(points[:-span], points[span:])
+
+
+def _put(into: State, index: Tensor, part: State) -> State:
+    parts = part.tensors()
+    return State(**{n: old.index_copy(0, index, parts[n]) for n, old in into.tensors().items()})

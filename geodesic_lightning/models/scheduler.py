@@ -1,0 +1,70 @@
+"""How a latent climbs from an image to the path's noise level, and comes down again.
+
+The path stands at the timestep τ that belongs to its noise level: with T = 1000 training steps τ =
+1000·level − 19, so that 0.6 is τ = 581, where the 30th of the usual 50 steps t = 1, 21, … stands.
+The climb takes round(steps·level) steps from the clean latent to τ, whatever the sampler: other
+step counts change the cost, not the level.
+"""
+
+from dataclasses import dataclass
+
+from geodesic_lightning.models import samplers as ode
+from geodesic_lightning.errors import UserError
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """A sampler of the probability flow ODE, its number of steps, and the path's noise level.
+
+    Args:
+        sampler: one of ode.SAMPLERS.
+        steps: from clean latent to pure noise, of which the climb takes its share.
+        noise_level: of the path, in (0, 1].
+        iterations: fixed-point iterations of each inversion step; 0 is the usual explicit
+            inversion.
+
+    Raises:
+        UserError: an unknown sampler, a noise level outside (0, 1], or too few steps to reach it.
+    """
+
+    sampler: str = "heun"
+    steps: int = 15
+    noise_level: float = 0.6
+    iterations: int = 0
+
+    def __post_init__(self) -> None:
+        if self.sampler not in ode.SAMPLERS:
+            raise UserError(
+                f"scheduler.sampler: got {self.sampler!r}, expected one of "
+                f"{', '.join(ode.SAMPLERS)}."
+            )
+        if not 0 < self.noise_level <= 1:
+            raise UserError(
+                f"scheduler.noise_level: got {self.noise_level}, expected a number above 0 and at "
+                "most 1."
+            )
+        if not 1 <= self.steps <= 1000:
+            raise UserError(f"scheduler.steps: got {self.steps}, expected 1 to 1000.")
+        if self.iterations < 0:
+            raise UserError(f"scheduler.iterations: got {self.iterations}, expected at least 0.")
+        if self.iterations and self.sampler not in ode.INVERTIBLE:
+            raise UserError(
+                f"scheduler.iterations: the sampler {self.sampler} remembers its last step and has "
+                f"no fixed point; expected 0, or one of the samplers {', '.join(ode.INVERTIBLE)}."
+            )
+        if self.climb < 1:
+            raise UserError(
+                f"scheduler.steps: {self.steps} steps have none below noise level "
+                f"{self.noise_level}; take more steps or a higher level."
+            )
+
+    @property
+    def climb(self) -> int:
+        """Steps between the image and the path."""
+        return round(self.steps * self.noise_level)
+
+    def timesteps(self, total: int) -> list[int]:
+        """Timesteps of the climb, rising to τ; `total` is T, the training's number of timesteps."""
+        last = max(1, round(self.noise_level * total) - total // 50 + 1)
+        spacing = min(total / self.steps, (last - 1) / max(self.climb - 1, 1))
+        return sorted({round(last - k * spacing) for k in range(self.climb)})

@@ -1,0 +1,237 @@
+"""Estimators of the score ∇log p of noisy latents, from a frozen model's noise predictions.
+
+A latent x at the path's noise level τ is ᾱ_τ-scaled; σ_t = √(1 − ᾱ_t). A *field* turns noise predictions
+ε(x, t, c) for the condition c, no prompt ∅ and a negative prompt into a direction of growing density:
+
+    noise_prediction  −ε̂/σ_t,  ε̂ = ε_∅ + k(ε_c − ε_∅)           score of p_t(x | c); of p_t itself at k = 1 exactly
+    contrast          ½(ε_neg − ε_c), or its guided form           score of (σ_t/2) log p(x | c)/p(x | neg)   [Yu 2025]
+    sds               −w(t)(ε̂ − ε), k = 100                       a guided density's, noisily        [Poole 2022]
+    nfsd              −w(t)(δ_D + kδ_C)                            the same with less noise           [Katzir 2023]
+
+α belongs to the field: each weighs the same density by its own power. A field may be looked at around τ instead of
+at it: t ~ U(τ − range, τ + range) and a fresh ε move x to t by x̂₀ = (x − σ_τ ε)/√ᾱ_τ, x_t = √ᾱ_t x̂₀ + σ_t ε.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from geodesic_lightning.score.condition import Condition
+from geodesic_lightning.errors import UserError
+
+WEIGHTS = ("uniform", "variance", "inverse_deviation")
+
+
+def score_from_noise(noise: Tensor, sigma: float | Tensor) -> Tensor:
+    """∇log p_t(x) = −ε(x, t)/σ_t: the one place where a noise prediction becomes a score."""
+    return -noise / sigma
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One look at the field: timestep t, σ_t, weight w(t) and the noise ε that was added (like x)."""
+
+    t: int
+    sigma: float
+    weight: float
+    noise: Tensor
+
+
+class Field(ABC):
+    """What is made of the noise predictions named in `needs`: conditional, unconditional, negative."""
+
+    name: str
+    needs: tuple[str, ...]
+    bounded = False
+
+    @abstractmethod
+    def combine(self, noise: dict[str, Tensor], draw: Draw) -> Tensor:
+        """The field, like x, from noise predictions like x."""
+
+
+class NoisePrediction(Field):
+    """−ε̂/σ_t with ε̂ = ε_∅ + guidance·(ε_c − ε_∅): at guidance 1 the score of p_t(x | c), one pass."""
+
+    name = "noise_prediction"
+
+    def __init__(self, guidance: float = 1.0) -> None:
+        self.guidance = guidance
+        self.needs = ("conditional",) if guidance == 1 else ("conditional", "unconditional")
+        self.bounded = guidance == 1
+
+    def combine(self, noise: dict[str, Tensor], draw: Draw) -> Tensor:
+        return score_from_noise(guided(noise, self.guidance), draw.sigma) * draw.weight
+
+
+class Contrast(Field):
+    """½(ε_neg − ε_c) at equal guidances (the released code's), else (g₀(ε_∅ − ε_c) + g₁(ε_neg − ε_∅))/(|g₀| + |g₁|)."""
+
+    name = "contrast"
+
+    def __init__(self, guidance_conditional: float = 1.0, guidance_negative: float = 1.0) -> None:
+        total = abs(guidance_conditional) + abs(guidance_negative)
+        if total == 0:
+            raise UserError(
+                "score.guidance_conditional and score.guidance_negative: both are 0, expected at least one other."
+            )
+        self.conditional, self.negative = guidance_conditional / total, guidance_negative / total
+        equal = guidance_conditional == guidance_negative
+        self.needs = (
+            ("conditional", "negative") if equal else ("conditional", "unconditional", "negative")
+        )
+
+    def combine(self, noise: dict[str, Tensor], draw: Draw) -> Tensor:
+        field = self.negative * noise["negative"] - self.conditional * noise["conditional"]
+        if "unconditional" in noise:
+            field = field + (self.conditional - self.negative) * noise["unconditional"]
+        return field * draw.weight
+
+
+class ScoreDistillation(Field):
+    """−w(t)(ε̂ − ε) at guidance k: DreamFusion's SDS. Its noise is of the size of ε itself."""
+
+    name = "sds"
+    needs = ("conditional", "unconditional")
+
+    def __init__(self, guidance: float = 100.0) -> None:
+        self.guidance = guidance
+
+    def combine(self, noise: dict[str, Tensor], draw: Draw) -> Tensor:
+        return -draw.weight * (guided(noise, self.guidance) - draw.noise)
+
+
+class NoiseFree(Field):
+    """−w(t)(δ_D + kδ_C), δ_C = ε_c − ε_∅; δ_D = ε_∅ below t = threshold, else ε_∅ − ε_neg: NFSD."""
+
+    name = "nfsd"
+    needs = ("conditional", "unconditional", "negative")
+
+    def __init__(self, guidance: float = 7.5, threshold: int = 200) -> None:
+        self.guidance, self.threshold = guidance, threshold
+
+    def combine(self, noise: dict[str, Tensor], draw: Draw) -> Tensor:
+        unconditional = noise["unconditional"]
+        domain = unconditional if draw.t < self.threshold else unconditional - noise["negative"]
+        return -draw.weight * (domain + self.guidance * (noise["conditional"] - unconditional))
+
+
+def guided(noise: dict[str, Tensor], guidance: float) -> Tensor:
+    """Classifier-free guidance ε_∅ + k(ε_c − ε_∅)."""
+    if guidance == 1:
+        return noise["conditional"]
+    return noise["unconditional"] + guidance * (noise["conditional"] - noise["unconditional"])
+
+
+class Score:
+    """A field on the path: callable on latents and their places.
+
+    Args:
+        model: anything with `noise_prediction(x, t, embedding)`, `timestep`, `alpha_cumprod(t)`.
+        condition: prompts along the path.
+        field: what to make of the noise predictions.
+        timestep_range: (low, high) relative to the path's timestep τ, drawn anew at each call; (0, 0) is τ itself
+            and the field is deterministic. With `absolute` the bounds are timesteps themselves.
+        samples: draws averaged a call, in one batch.
+        weighting: uniform 1, variance 1 − ᾱ_t, inverse_deviation 1/σ_t.
+        fresh: draw anew at each call; otherwise always the same draws, the same noise at every node, so that the
+            field is a fixed smooth function (common random numbers).
+        seed: of the draws; draw k of seed s is the same on every machine.
+        negative_prompt: of the fields that want one.
+
+    Attributes:
+        stochastic: two calls may differ.
+        curvature_bound: λ with −∇²log p ≤ λ, 1/σ_τ² for a plain score of a noised density, else None.
+    """
+
+    def __init__(
+        self,
+        model,
+        condition: Condition,
+        field: Field,
+        timestep_range: tuple[int, int] = (0, 0),
+        absolute: bool = False,
+        samples: int = 1,
+        weighting: str = "uniform",
+        fresh: bool = True,
+        seed: int = 0,
+        negative_prompt: str = "",
+    ) -> None:
+        if samples < 1:
+            raise UserError(f"score.samples: got {samples}, expected at least 1.")
+        if weighting not in WEIGHTS:
+            raise UserError(
+                f"score.weighting: got {weighting!r}, expected one of {', '.join(WEIGHTS)}."
+            )
+        if len(timestep_range) != 2 or timestep_range[0] > timestep_range[1]:
+            raise UserError(
+                f"score.timestep_range: got {list(timestep_range)}, expected two numbers, the smaller first."
+            )
+        self.model, self.condition, self.field = model, condition, field
+        self._fixed = {
+            "unconditional": model.embed([""], negative=True)
+            if "unconditional" in field.needs
+            else None,
+            "negative": model.embed([negative_prompt], negative=True)
+            if "negative" in field.needs
+            else None,
+        }
+        shift = 0 if absolute else model.timestep
+        steps = model.timesteps
+        self.low, self.high = (min(max(t + shift, 0), steps - 1) for t in timestep_range)
+        self.samples, self.weighting, self.fresh, self.seed = samples, weighting, fresh, seed
+        self.at_level = self.low == self.high == model.timestep and not isinstance(
+            field, ScoreDistillation
+        )
+        self.stochastic = fresh and not self.at_level
+        plain = field.bounded and self.at_level and weighting == "uniform"
+        self.curvature_bound = 1 / model.sigma**2 if plain else None
+
+    def __call__(self, x: Tensor, u: Tensor, draw: int | None = None) -> Tensor:
+        """The field at latents x (n, *shape) whose places are u (n,): like x.
+
+        `draw` numbers the randomness; None always takes the same, for measuring.
+        """
+        moved, draws = zip(*(self._look(x, draw, k) for k in range(self._draws)))
+        times = torch.cat([torch.full((len(x),), d.t) for d in draws])
+        names, count = self.field.needs, len(x) * len(draws)
+        latents = torch.cat(moved).repeat(len(names), *[1] * (x.dim() - 1))
+        embedding = torch.cat([self._embedding(name, u).repeat(len(draws), 1, 1) for name in names])
+        noise = self.model.noise_prediction(latents, times.repeat(len(names)), embedding).split(
+            count
+        )
+        predictions = [dict(zip(names, parts)) for parts in zip(*(n.split(len(x)) for n in noise))]
+        return torch.stack([self.field.combine(n, d) for n, d in zip(predictions, draws)]).mean(0)
+
+    def _embedding(self, name: str, u: Tensor) -> Tensor:
+        fixed = self._fixed.get(name)
+        return self.condition(u) if fixed is None else fixed.expand(len(u), -1, -1)
+
+    @property
+    def _draws(self) -> int:
+        return 1 if self.at_level else self.samples
+
+    def _look(self, x: Tensor, draw: int | None, sample: int) -> tuple[Tensor, Draw]:
+        """x moved to a timestep, and what was drawn to do so."""
+        model = self.model
+        if self.at_level:
+            return x, self._drawn(model.timestep, torch.zeros(()))
+        number = 0 if draw is None or not self.fresh else draw + 1
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + number) * 1_009 + sample)
+        t = int(torch.randint(self.low, self.high + 1, (1,), generator=generator))
+        noise = (
+            torch.randn(x.shape if self.fresh else x.shape[1:], generator=generator)
+            .to(x)
+            .expand_as(x)
+        )
+        level, there = model.alpha_cumprod(model.timestep), model.alpha_cumprod(t)
+        clean = (x - (1 - level) ** 0.5 * noise) / level**0.5
+        return there**0.5 * clean + (1 - there) ** 0.5 * noise, self._drawn(t, noise)
+
+    def _drawn(self, t: int, noise: Tensor) -> Draw:
+        sigma = self.model.sigma_at(t)
+        weight = {"uniform": 1.0, "variance": sigma**2, "inverse_deviation": 1 / sigma}[
+            self.weighting
+        ]
+        return Draw(t, sigma, weight, noise)

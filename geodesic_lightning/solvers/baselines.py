@@ -1,0 +1,104 @@
+"""Nothing to solve: straight lines or great circles, measured and shown like any other path."""
+
+import torch
+from torch import Tensor
+
+from geodesic_lightning.geometry.piecewise_path import Chain
+from geodesic_lightning.decoding.decoder import Decoder
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+from geodesic_lightning.decoding.morphs import freemorph
+from geodesic_lightning.decoding.morphs.coefficients import noise_diffusion
+from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.solvers.base import Solver
+
+WAYS = ("lerp", "slerp", "noise_diffusion", "freemorph")
+
+
+class FixedSolver(Solver):
+    """The path as it is drawn at first.
+
+    Args:
+        way: lerp, the straight line through flat space between the ends' own latents; slerp, the
+            great circle between the ends on a sphere, their norms changing evenly; noise_diffusion, the
+            curve of morphs/coefficients.py through flat space; freemorph, the frames of morphs/freemorph.py.
+        label: the name in the summary, of a way to morph that is more than its path; None for the way's.
+        seed: of freemorph's noise.
+        path, score, decoder, alpha, segments, frames: as for Solver.
+    """
+
+    verbs = ("validate",)
+
+    def __init__(
+        self,
+        path: Path,
+        score: Score,
+        decoder: Decoder,
+        way: str,
+        alpha: float | None = None,
+        segments: int = 16,
+        frames: int = 17,
+        optimizer=None,
+        label: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        if way in ("noise_diffusion", "freemorph") and isinstance(path, Chain):
+            raise UserError(f"solver={way} joins two images: give data=pair.")
+        super().__init__(drawn(path, way, decoder.norms), score, decoder, alpha, segments, frames)
+        self.name = label or way
+        if way == "noise_diffusion":
+            self._mix(path, (1 - score.model.sigma**2) ** 0.5)
+        self.way, self.seed, self._clean = way, seed, getattr(path, "clean", None)
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if self.way == "freemorph" and self._clean is not None:
+            self._together(self._clean)
+            self._clean = None
+
+    def _together(self, clean: Tensor) -> None:
+        """Put the path through FreeMorph's latents; its ends are inverted with the others, and move."""
+        model, decoder = self.problem.score.model, self.decoder
+        if not hasattr(model, "denoiser"):
+            raise UserError(
+                f"solver=freemorph: model={model.name} has no network whose attention could be shared."
+            )
+        u = torch.linspace(0, 1, self.segments + 1)
+        found = freemorph.frames(model, decoder.condition, clean, u, self.seed)
+        decoder.norms = found[[0, -1]].flatten(1).norm(dim=-1)
+        with torch.no_grad():
+            self.path.start.copy_(found[0])
+            self.path.end.copy_(found[-1])
+        self.path.place(found[1:-1].flatten(1))
+
+    def _mix(self, given: Path, signal: float) -> None:
+        ends = torch.stack([self.path.start, self.path.end])
+        u = torch.linspace(0, 1, self.path.segments + 1)[1:-1]
+        self.path.place(noise_diffusion(ends, given.clean, signal, u).flatten(1))
+
+
+def drawn(path: Path | Chain, way: str, norms: Tensor) -> Path | Chain:
+    """The path, or one between the same stops in the space that the way is straight in.
+
+    Args:
+        norms: that the stops' latents had before they were put on the path's manifold.
+    """
+    if way not in WAYS:
+        raise UserError(f"solver.way: got {way!r}, expected one of {', '.join(WAYS)}.")
+    wanted = Sphere if way == "slerp" else Euclidean
+    if isinstance(path.manifold, wanted):
+        return path
+    chain = isinstance(path, Chain)
+    stops = (
+        torch.stack([leg.start for leg in path.legs] + [path.end])
+        if chain
+        else torch.stack([path.start, path.end])
+    )
+    sizes = stops.flatten(1).norm(dim=-1)
+    space = Sphere(float(sizes.mean())) if way == "slerp" else Euclidean()
+    if wanted is Euclidean:
+        stops = stops * (norms.to(stops) / sizes).reshape(-1, *[1] * (stops.dim() - 1))
+    if chain:
+        return Chain(stops[:-1] if path.closed else stops, space, 2, path.closed, path.rounding)
+    return Path(stops[0], stops[1], space)

@@ -1,0 +1,1 @@
+"""Where numbers go beside files: Weights & Biases, TensorBoard, and the dashboard over many runs."""

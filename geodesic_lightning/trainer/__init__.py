@@ -1,0 +1,1 @@
+"""What Lightning is told: checkpoints a kill cannot spoil, several processes, quiet."""

@@ -1,0 +1,233 @@
+"""Where weights come from, and what is said where they do not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from functools import cache
+from pathlib import Path
+
+import diffusers
+import pytest
+import single_file
+import tiny
+import torch
+from safetensors.torch import load_file, save_file
+
+from geodesic_lightning.models.diffusion import DiffusionModel, loading
+from geodesic_lightning.errors import UserError
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """name → a saved tiny pipeline, made once: do not change it."""
+    return cache(lambda name: tiny.save(name, tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """A copy of the tiny Stable Diffusion 2, to be spoiled."""
+    return Path(shutil.copytree(saved("sd2"), tmp_path / "sd2"))
+
+
+def refusal(pretrained, **options) -> str:
+    with pytest.raises(UserError) as caught:
+        DiffusionModel(pretrained, **options)
+    said = str(caught.value)
+    assert "\n" not in said
+    assert said.startswith("No weights could be loaded; tried ")
+    assert "Give model.pretrained= a diffusers folder" in said
+    return said
+
+
+class TestOrder:
+    def test_the_first_that_loads(self, saved, caplog):
+        model = DiffusionModel(["/nowhere/at/all", str(saved("sd2")), "/never/looked/at"])
+        assert model.source == str(saved("sd2"))
+        assert "/nowhere/at/all (there is no such folder or file)" in caplog.text
+        assert "/never" not in caplog.text
+
+    def test_one_that_loads_at_once_is_not_spoken_of(self, saved, caplog):
+        caplog.set_level("WARNING", "geodesic_lightning")  # a run before this one may have set another
+        assert DiffusionModel(str(saved("sd2"))).source == str(saved("sd2"))
+        assert not caplog.records
+
+    def test_all_that_was_tried_is_named(self):
+        said = refusal(["/nowhere", "owner/nothing"], local_files_only=True)
+        assert "/nowhere (there is no such folder or file)" in said
+        assert "owner/nothing (not in this machine's cache" in said
+
+
+class Error(OSError):
+    """Fails like the hub does: the kind of failure is a cause of what diffusers raises."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (
+            "GatedRepoError",
+            "gated: accept its licence on its page, then log in with `hf auth login`",
+        ),
+        ("RepositoryNotFoundError", "not on the hub, or private"),
+        ("RevisionNotFoundError", "has no such model.revision"),
+        ("ConnectError", "no connection to the hub, and not in this machine's cache"),
+        ("OfflineModeIsEnabled", "no connection to the hub, and not in this machine's cache"),
+    ],
+)
+def test_failures_of_the_hub(monkeypatch, kind, said):
+    def fail(*_, **__):
+        try:
+            raise type(kind, (OSError,), {})("something long. And more")
+        except OSError as cause:
+            raise Error("We couldn't connect to load the files. Check your connection") from cause
+
+    monkeypatch.setattr(diffusers.DiffusionPipeline, "load_config", fail)
+    assert f"owner/name ({said})" in refusal("owner/name")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("/no/such/folder", "there is no such folder or file"),
+        ("./folder", "there is no such folder or file"),
+        ("weights.safetensors", "there is no such folder or file"),
+        ("folder", "a hub id has the form owner/name"),
+        ("a/b/c", "a hub id has the form owner/name"),
+    ],
+)
+def test_names_that_lead_nowhere(name, said):
+    assert said in refusal(name)
+
+
+class TestBrokenFolders:
+    def test_no_index(self, folder):
+        (folder / "model_index.json").unlink()
+        assert "a folder without model_index.json" in refusal(str(folder))
+
+    def test_an_index_that_is_not_json(self, folder):
+        (folder / "model_index.json").write_text("{")
+        assert "its model_index.json is not JSON" in refusal(str(folder))
+
+    def test_another_pipeline(self, folder):
+        index = json.loads((folder / "model_index.json").read_text())
+        (folder / "model_index.json").write_text(
+            json.dumps(index | {"_class_name": "FluxPipeline"})
+        )
+        said = refusal(str(folder))
+        assert "its pipeline is FluxPipeline, expected one of StableDiffusionPipeline, " in said
+
+    @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "tokenizer", "scheduler"])
+    def test_a_part_is_missing(self, folder, part):
+        shutil.rmtree(folder / part)
+        assert f"its folder {part}/ is missing" in refusal(str(folder))
+
+    def test_no_weights(self, folder):
+        (folder / "unet" / WEIGHTS).unlink()
+        assert "there are no weights in unet/" in refusal(str(folder))
+
+    def test_half_a_file(self, folder):
+        file = folder / "unet" / WEIGHTS
+        file.write_bytes(file.read_bytes()[:1000])
+        assert str(folder) in refusal(str(folder))
+
+    def test_a_shard_is_missing(self, folder):
+        state = load_file(folder / "unet" / WEIGHTS)
+        names = sorted(state)
+        halves = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+        for file, keys in halves.items():
+            save_file({k: state[k] for k in keys}, folder / "unet" / file)
+        index = {"weight_map": {k: file for file, keys in halves.items() for k in keys}}
+        (folder / "unet" / f"{WEIGHTS}.index.json").write_text(json.dumps(index))
+        (folder / "unet" / WEIGHTS).unlink()
+        (folder / "unet" / "b.safetensors").unlink()
+        assert "of its sharded weights unet/b.safetensors is missing" in refusal(str(folder))
+
+    def test_a_variant_that_is_not_there(self, folder):
+        assert "has no weights of this model.variant" in refusal(str(folder), variant="fp16")
+
+    def test_another_prediction(self, folder):
+        file = folder / "scheduler" / "scheduler_config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"prediction_type": "guess"}))
+        with pytest.raises(
+            UserError, match=r"prediction_type is 'guess', expected one of epsilon, "
+        ):
+            DiffusionModel(str(folder))
+
+
+class TestPickles:
+    @pytest.fixture
+    def pickled(self, folder):
+        file = folder / "unet" / WEIGHTS
+        torch.save(load_file(file), file.with_suffix(".bin"))
+        file.unlink()
+        return folder
+
+    def test_refused(self, pickled):
+        said = refusal(str(pickled))
+        assert "the weights in unet/ are pickled" in said
+        assert "model.allow_pickle=true" in said
+
+    def test_allowed(self, pickled, saved):
+        model = DiffusionModel(str(pickled), allow_pickle=True)
+        same = DiffusionModel(str(saved("sd2")))
+        x, c = torch.ones(1, 4, 8, 8), same.embed(["a"])
+        assert torch.equal(model.noise_prediction(x, 1, c), same.noise_prediction(x, 1, c))
+
+    def test_a_single_pickled_file(self, tmp_path):
+        (tmp_path / "model.ckpt").write_bytes(b"anything")
+        assert "pickled weights can run code" in refusal(str(tmp_path / "model.ckpt"))
+
+
+@pytest.fixture(scope="session")
+def file(saved, tmp_path_factory):
+    """The tiny Stable Diffusion 1.5 as one file."""
+    return one_file("sd15", saved, tmp_path_factory.mktemp("file"))
+
+
+def one_file(name, saved, folder):
+    pipeline = loading.load(loading.Source(str(saved(name))))[0]
+    return single_file.save(pipeline, folder / "model.safetensors", open_clip=name != "sd15")
+
+
+class TestSingleFile:
+    @pytest.mark.parametrize("name", ["sd15", "sd2", "sd2_v"])
+    def test_it_is_the_folder_it_was_made_of(self, name, saved, tmp_path):
+        """The configuration comes from a folder without weights, and nothing from the network."""
+        file = one_file(name, saved, tmp_path)
+        one = DiffusionModel(str(file), config=str(saved(name)), local_files_only=True)
+        whole = DiffusionModel(str(saved(name)))
+        x, c = torch.linspace(-2, 2, 256).reshape(1, 4, 8, 8), whole.embed(["a cat"])
+        assert one.source == str(file)
+        assert torch.equal(one.embed(["a cat"]), c)
+        # The same weights; where they lie in memory, and on how many threads, decides the last digit.
+        torch.testing.assert_close(one.noise_prediction(x, 9, c), whole.noise_prediction(x, 9, c))
+        torch.testing.assert_close(one.decode(x), whole.decode(x))
+
+    def test_the_configuration_may_come_without_weights(self, file, saved, tmp_path):
+        bare = tmp_path / "config"
+        shutil.copytree(saved("sd15"), bare, ignore=shutil.ignore_patterns("*.safetensors"))
+        assert DiffusionModel(str(file), config=str(bare), local_files_only=True).source == str(
+            file
+        )
+
+    def test_without_a_configuration(self, file):
+        assert "give model.config= a diffusers folder" in refusal(str(file))
+
+    def test_with_a_configuration_out_of_reach(self, file):
+        said = refusal(str(file), config=["owner/name"], local_files_only=True)
+        assert "tried model.config=owner/name: not in this machine's cache" in said
+
+    def test_an_empty_file(self, tmp_path):
+        (tmp_path / "a.safetensors").touch()
+        assert "the file is empty" in refusal(str(tmp_path / "a.safetensors"))
+
+    def test_another_kind_of_file(self, tmp_path):
+        (tmp_path / "a.png").write_bytes(b"anything")
+        assert "expected .safetensors" in refusal(str(tmp_path / "a.png"))
+
+    def test_weights_of_something_else(self, tmp_path, saved):
+        save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
+        refusal(str(tmp_path / "a.safetensors"), config=str(saved("sd15")), local_files_only=True)

@@ -1,0 +1,423 @@
+"""Every kind of diffusion model behind the verbs, at tiny size: the solver sees no difference."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import diffusers
+import pytest
+import tiny
+import torch
+from hydra import compose, initialize_config_dir
+from safetensors.torch import load_file
+
+from geodesic_lightning.cli import app
+from geodesic_lightning.score.condition import Condition, prompts
+from geodesic_lightning.models.diffusion import DiffusionModel
+from geodesic_lightning.models.diffusion import noise_schedule as levels
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.data.frames import points, shipped_pair
+from geodesic_lightning.models.scheduler import Scheduler
+from geodesic_lightning.score.estimator import NoisePrediction, Score, score_from_noise
+from geodesic_lightning.score.textual_inversion import textual_inversion
+
+SHAPES = {
+    "sd15": (4, 8, 8),
+    "sd2": (4, 8, 8),
+    "sd2_v": (4, 8, 8),
+    "sdxl": (4, 8, 8),
+    "sd3": (16, 8, 8),
+}
+ROWS = {"sd15": (77, 32), "sd2": (77, 32), "sd2_v": (77, 32), "sdxl": (78, 64), "sd3": (334, 64)}
+U = torch.linspace(0, 1, 3)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """name → a saved tiny pipeline, made once."""
+    return cache(lambda name: tiny.save(name, tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture(scope="session")
+def model(folder):
+    """name → a model of that pipeline, made once: do not change it."""
+    return cache(lambda name: DiffusionModel(str(folder(name)), Scheduler("ddim", 5), name=name))
+
+
+def random(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", tiny.MAKERS)
+class TestVerbs:
+    def test_shapes(self, model, name):
+        made, frames = model(name), shipped_pair("pair_cat")
+        z = made.encode(frames)
+        c = made.embed(frames.prompts)
+        x = made.invert(z, c)
+        assert made.latent_shape == SHAPES[name]
+        assert z.shape == x.shape == (2, *SHAPES[name])
+        assert c.shape == (2, *ROWS[name])
+        assert made.decode(made.denoise(x, c)).shape == (2, 3, 16, 16)
+        assert {v.dtype for v in (z, c, x)} == {torch.float32}
+        assert (made.timestep, made.timesteps) == (581, 1000)
+        assert made.sigma == made.sigma_at(581) == (1 - made.alpha_cumprod(581)) ** 0.5
+
+    def test_a_latent_is_predicted_alike_alone_and_among_others(self, model, name):
+        made = model(name)
+        x, c = random(3, *SHAPES[name]), made.embed(["a", "cat", ""])
+        t = torch.tensor([5, 581, 900])
+        together = made.noise_prediction(x, t, c)
+        alone = torch.cat(
+            [made.noise_prediction(x[k : k + 1], int(t[k]), c[k : k + 1]) for k in range(3)]
+        )
+        torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+    def test_prompts_matter_all_the_way_along(self, model, name):
+        made = model(name)
+        c = prompts(made, ["a cat", "dog"])(U)
+        x = random(1, *SHAPES[name]).expand(3, -1, -1, -1)
+        eps = made.noise_prediction(x, 581, c)
+        assert not torch.allclose(eps[0], eps[2], atol=1e-6)
+        middle = made.noise_prediction(x[:1], 581, (c[:1] + c[2:]) / 2)
+        torch.testing.assert_close(eps[1:2], middle)
+
+    def test_gradients_reach_every_part_of_the_embedding_that_is_used(self, model, name):
+        made = model(name)
+        c = made.embed(["a cat"]).clone().requires_grad_()
+        made.noise_prediction(random(1, *SHAPES[name]), 300, c).square().sum().backward()
+        assert torch.isfinite(c.grad).all()
+        assert (c.grad[0].abs().sum(-1) > 0).all()  # token states and the pooled row
+
+    def test_evaluations_are_counted(self, model, name):
+        made = model(name)
+        before = made.evaluations
+        made.noise_prediction(random(4, *SHAPES[name]), 1, made.embed(["a"] * 4))
+        assert made.evaluations - before == 4
+
+    def test_a_whole_run(self, name, folder, tmp_path, monkeypatch):
+        """Encode, textual inversion, inversion, solve, decode, save: the command line's own run."""
+        overrides = [f"model={CHOICE[name]}", f"model.pretrained={folder(name)}", "score=contrast"]
+        summary = command_line(tmp_path, overrides, monkeypatch)
+        assert summary["weights"] == str(folder(name))
+        nodes = load_file(tmp_path / "run" / "path.safetensors")["nodes"]
+        assert nodes.shape == (3, *SHAPES[name])
+        assert torch.isfinite(nodes).all()
+        assert len(list((tmp_path / "run" / "frames").iterdir())) == 3
+        assert (tmp_path / "run" / "video.mp4").stat().st_size > 0
+        assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+CHOICE = {"sd15": "sd15", "sd2": "sd2", "sd2_v": "sd21", "sdxl": "sdxl", "sd3": "sd3"}
+
+
+def command_line(tmp_path, overrides, monkeypatch):
+    """What `python -m geodesic_lightning …` runs, in this process; only the model differs."""
+    always = [
+        "scheduler.steps=5", "solver.segments=4", "solver.frames=3", "logger=none",
+        "condition=textual_inversion", "condition.steps=2", "optimizer.iterations=2",
+        f"condition.cache={tmp_path / 'cache'}",
+        "trainer.accelerator=cpu", f"folder={tmp_path / 'run'}",
+    ]  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    with initialize_config_dir(str(app.CONF), version_base="1.3"):
+        cfg = compose("config", overrides=always + overrides)
+    app.run(cfg)
+    return json.loads((tmp_path / "run" / "summary.json").read_text())
+
+
+def test_the_same_command_line_runs_on_an_exact_density(tmp_path, monkeypatch):
+    summary = command_line(tmp_path, ["model=exact", "score=contrast"], monkeypatch)
+    assert summary["unet_evaluations"] > 0
+
+
+class TestPredictions:
+    """One network for ε, and twins of it that predict other things, must give one score."""
+
+    def twin(self, made, which):
+        """A model whose network predicts what `which` levels expect, from the ε of `made`."""
+        other = DiffusionModel(made.source, Scheduler("ddim", 5))
+        other._levels = which
+        other.use(Scheduler("ddim", 5))
+
+        def predict(x, time, embedding):
+            if which.prediction == "flow":  # x' = r x at time 1000 s
+                share = (time / 1000).reshape(-1, 1, 1, 1)
+                t = (which.shares[None] - (time / 1000)[:, None]).abs().argmin(1)
+                x = x / ((1 - share) ** 2 + share**2).sqrt()
+            else:
+                t = time
+            eps = made._network.predict(x, t, embedding)
+            alphas = which.alphas_cumprod[t].to(x).reshape(-1, 1, 1, 1)
+            data = (x - (1 - alphas).sqrt() * eps) / alphas.sqrt()
+            return {
+                "v_prediction": alphas.sqrt() * eps - (1 - alphas).sqrt() * data,
+                "sample": data,
+                "flow": eps - data,
+            }[which.prediction]
+
+        other._network.predict = predict
+        return other
+
+    @pytest.mark.parametrize("prediction", ["v_prediction", "sample", "flow"])
+    @pytest.mark.parametrize("t", [41, 581, 901])
+    def test_twins(self, model, prediction, t):
+        made = model("sd2")
+        which = levels.Levels(made._levels.alphas_cumprod, prediction, made._levels.clean)
+        if prediction == "flow":
+            ratio = ((1 - which.alphas_cumprod) / which.alphas_cumprod).sqrt()
+            which = levels.of_flow(ratio / (1 + ratio))
+        other = self.twin(made, which)
+        x, c = random(2, 4, 8, 8), made.embed(["a cat", "dog"])
+        sigma = made.sigma_at(t)
+        assert other.sigma_at(t) == pytest.approx(sigma, rel=1e-9)
+        torch.testing.assert_close(
+            score_from_noise(other.noise_prediction(x, t, c), sigma),
+            score_from_noise(made.noise_prediction(x, t, c), sigma),
+            rtol=1e-5,
+            atol=1e-5,
+        )
+
+    def test_a_saved_v_model_is_read_as_one(self, model):
+        """The same weights twice, once called a v-prediction: ε = √ᾱ v + σ x."""
+        eps, v = model("sd2"), model("sd2_v")
+        x, c = random(2, 4, 8, 8), eps.embed(["a cat", "dog"])
+        raw = eps.noise_prediction(x, 581, c)
+        expected = eps.alpha_cumprod(581) ** 0.5 * raw + eps.sigma * x
+        torch.testing.assert_close(v.noise_prediction(x, 581, c), expected)
+
+
+PREDICTORS = {
+    "epsilon": diffusers.DDIMScheduler,
+    "v_prediction": diffusers.DDIMScheduler,
+    "sample": diffusers.DDIMScheduler,
+    "flow": diffusers.FlowMatchEulerDiscreteScheduler,
+}
+
+
+@pytest.mark.parametrize("prediction", PREDICTORS)
+@pytest.mark.parametrize("sampler", ["ddim", "heun", "dpm_solver"])
+def test_score_and_flow_of_a_gaussian(model, prediction, sampler):
+    """Data N(m, c²): the best network of each kind is known, and so are score and flow of p_t."""
+    mean, width = 0.3, 0.6
+    made = DiffusionModel(model("sd2").source, Scheduler(sampler, steps=200))
+    flow = prediction == "flow"
+    table = PREDICTORS[prediction](shift=3.0) if flow else tiny.scheduler(prediction)
+    made._levels = levels.of_scheduler(table)
+    made.use(Scheduler(sampler, steps=200))
+
+    def predict(x, time, embedding):
+        """E[what is predicted | x] in the coordinates the network is given."""
+        if prediction == "flow":
+            sigma = (time / 1000).to(x).reshape(-1, 1, 1, 1)
+            signal = 1 - sigma
+        else:
+            alphas = table.alphas_cumprod[time].to(x).reshape(-1, 1, 1, 1)
+            signal, sigma = alphas.sqrt(), (1 - alphas).sqrt()
+        eps = sigma * (x - signal * mean) / (signal**2 * width**2 + sigma**2)
+        data = (x - sigma * eps) / signal
+        return {
+            "epsilon": eps,
+            "v_prediction": signal * eps - sigma * data,
+            "sample": data,
+            "flow": eps - data,
+        }[prediction]
+
+    made._network.predict = predict
+    x, c = random(2, 4, 8, 8).double(), made.embed(["", ""])
+    score = Score(made, Condition(c[0], c[1]), NoisePrediction())
+    variance = made.alpha_cumprod(581) * width**2 + made.sigma**2
+    centred = x - made.alpha_cumprod(581) ** 0.5 * mean
+    torch.testing.assert_close(
+        score(x, torch.tensor([0.0, 1.0])), -centred / variance, rtol=2e-5, atol=2e-5
+    )
+    if prediction == "flow":  # the same score in the flow's own coordinates x' = (1 − s) z + s ε
+        s = float(made._levels.shares[581])
+        r = ((1 - s) ** 2 + s**2) ** 0.5
+        own = -(r * x - (1 - s) * mean) / ((1 - s) ** 2 * width**2 + s**2)
+        torch.testing.assert_close(
+            score(x, torch.tensor([0.0, 1.0])) / r, own, rtol=2e-5, atol=2e-5
+        )
+    assert score.curvature_bound >= 1 / variance  # −∇² log p_t of this Gaussian
+    back = made.denoise(x, c)
+    clean = made._levels.clean
+    start = (clean * width**2 + 1 - clean) ** 0.5
+    exact = clean**0.5 * mean + start * centred / variance**0.5
+    torch.testing.assert_close(back, exact, rtol=0, atol=0.03 if sampler == "ddim" else 0.02)
+
+
+class TestPrecision:
+    def test_bfloat16_networks_under_a_float32_path(self, folder, model):
+        """One solve in both precisions: eight bits of mantissa, so a percent or so."""
+        x, c = random(2, 4, 8, 8), model("sd2").embed(["a cat", "dog"])
+        half = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5), dtype="bfloat16").to("cpu")
+        plain = model("sd2").noise_prediction(x, 581, c)
+        rounded = half.noise_prediction(x, 581, half.embed(["a cat", "dog"]))
+        assert rounded.dtype == torch.float32
+        assert 0 < (rounded - plain).norm() / plain.norm() < 0.03
+        assert half._vae.dtype == torch.float32
+
+    def test_paths_in_both_precisions(self, folder, tmp_path, monkeypatch):
+        nodes = {}
+        for dtype in ("float32", "bfloat16"):
+            (tmp_path / dtype).mkdir()
+            command_line(
+                tmp_path / dtype,
+                [
+                    "model=sd2",
+                    f"model.pretrained={folder('sd2')}",
+                    f"model.dtype={dtype}",
+                    "condition.steps=0",
+                ],
+                monkeypatch,
+            )
+            nodes[dtype] = load_file(tmp_path / dtype / "run" / "path.safetensors")["nodes"]
+        assert nodes["bfloat16"].dtype == torch.float32
+        difference = (nodes["bfloat16"] - nodes["float32"]).norm() / nodes["float32"].norm()
+        assert 0 < difference < 0.1
+
+    @pytest.mark.parametrize("key", ["dtype", "vae_dtype"])
+    def test_an_unknown_precision_is_refused(self, folder, key):
+        with pytest.raises(UserError, match=f"model.{key}: got 'half'"):
+            DiffusionModel(str(folder("sd2")), **{key: "half"})
+
+
+class TestMemory:
+    def test_the_options_change_nothing_but_memory(self, folder, model):
+        thrifty = DiffusionModel(
+            str(folder("sd2")), Scheduler("ddim", 5), batch_size=1, attention_slicing=True,
+            vae_slicing=True, vae_tiling=True, offload=True,
+        ).to("cpu")  # fmt: skip
+        plain, frames = model("sd2"), shipped_pair("pair_cat")
+        for made in (thrifty, plain):
+            z, c = made.encode(frames), made.embed(frames.prompts)
+            made.seen = [z, c, made.noise_prediction(z, 300, c), made.decode(z)]
+        for a, b in zip(thrifty.seen, plain.seen):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+    def test_offloaded_parts_take_turns(self, folder):
+        made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5), offload=True)
+        placed = {}
+        for name, part in made._placement.parts.items():
+            part.to = lambda *where, name=name: placed.__setitem__(name, where[0])
+        made._placement.to(torch.device("meta"))
+        assert {str(v) for v in placed.values()} == {"cpu"}
+        made._placement.ready("vae")
+        assert {k: str(v) for k, v in placed.items()} == {
+            "vae": "meta", "unet": "cpu", "text_encoder": "cpu",
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "error",
+        [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")],
+    )
+    def test_an_automatic_batch_halves_and_loses_nothing(self, folder, error, caplog):
+        caplog.set_level("WARNING", "geodesic_lightning")  # a run before this one may have set another
+        made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5))
+        x, c = random(11, 4, 8, 8), made.embed(["a cat"] * 11)
+        expected = made.noise_prediction(x, 581, c)
+        inner, seen = made._network.predict, []
+
+        def cramped(latents, time, embedding):
+            if len(latents) > 3:
+                raise error
+            seen.append(len(latents))
+            return inner(latents, time, embedding)
+
+        made._network.predict = cramped
+        torch.testing.assert_close(made.noise_prediction(x, 581, c), expected, rtol=1e-4, atol=1e-5)
+        assert seen == [2, 2, 2, 2, 2, 1]
+        assert [r.message.split(":")[0] for r in caplog.records] == ["Out of memory"] * 4
+        caplog.clear()
+        made.noise_prediction(x, 581, c)  # the size is kept: nothing is tried again
+        assert not caplog.records
+
+    def test_memory_for_not_even_one(self, folder):
+        made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5))
+
+        def never(*_):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        made._network.predict = never
+        with pytest.raises(UserError, match=r"Out of memory at model.batch_size=1: .*offload=true"):
+            made.noise_prediction(random(4, 4, 8, 8), 1, made.embed(["a"] * 4))
+
+    def test_a_batch_size_that_was_asked_for_is_not_changed(self, folder):
+        made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5), batch_size=8)
+
+        def cramped(latents, *_):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        made._network.predict = cramped
+        with pytest.raises(UserError, match=r"model\.batch_size=8: take a smaller number or auto"):
+            made.noise_prediction(random(8, 4, 8, 8), 1, made.embed(["a"] * 8))
+
+    def test_other_errors_pass(self, folder):
+        made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5))
+        with pytest.raises(RuntimeError, match="channels"):
+            made.noise_prediction(random(2, 3, 8, 8), 1, made.embed(["a"] * 2))
+
+    @pytest.mark.parametrize("size", [0, -3, "many"])
+    def test_refuses_a_batch_size(self, size):
+        with pytest.raises(UserError, match="expected auto or a number of at least 1"):
+            DiffusionModel("anything", batch_size=size)
+
+
+def test_a_prompt_that_would_be_cut_is_refused(model):
+    with pytest.raises(UserError, match="has 202 tokens, the model's text encoder takes 77"):
+        model("sd2").embed(["q" * 200])
+
+
+def test_a_negative_prompt_is_read_as_far_as_it_goes(model, caplog):
+    read = model("sd2").embed(["q" * 200], negative=True)
+    assert "has 202 tokens" in caplog.text
+    # 77 rows, of which the first is the start's and the last the end's; a row knows only those before it.
+    whole = model("sd2").embed(["q" * 75])
+    torch.testing.assert_close(read[:, :75], whole[:, :75])
+
+
+def test_points_are_refused(model):
+    with pytest.raises(UserError, match="needs images"):
+        model("sd2").encode(points([0.0], [1.0]))
+
+
+def test_a_twin_that_predicts_otherwise_has_a_cache_of_its_own(model, tmp_path):
+    """The same weights, prompts and latents: only what the network means differs."""
+    z = random(2, 4, 8, 8)
+    for name in ("sd2", "sd2_v", "sd2"):
+        textual_inversion(model(name), ["a", "cat"], z, steps=1, cache=str(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_no_prompt_is_nothing_at_all_for_sdxl(model):
+    assert (model("sdxl").embed([""]) == 0).all()
+    assert (model("sd2").embed([""]) != 0).any()
+
+
+def test_slerp_between_no_prompt_and_a_prompt_is_finite(model):
+    c = prompts(model("sdxl"), ["", "a cat"], interpolation="slerp")(U)
+    assert torch.isfinite(c).all()
+
+
+def test_diffusers_stays_in_its_folder():
+    """No other module of the package, not even by way of another, imports diffusers."""
+    import ast
+
+    root = Path(app.__file__).parent
+    for file in root.rglob("*.py"):
+        if "diffusion" in file.parts or "embedded" in file.parts:
+            continue
+        names = {
+            name.split(".")[0]
+            for node in ast.walk(ast.parse(file.read_text()))
+            for name in (
+                [a.name for a in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }
+        assert "diffusers" not in names, file

@@ -1,0 +1,248 @@
+"""The released scheme, written down a second time from its description, followed step by step."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from known import exact_problem
+from scipy.interpolate import CubicSpline
+
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.exact import DENSITIES, density
+from geodesic_lightning.geometry.manifold import Sphere
+from geodesic_lightning.optimizers.paper import Paper, bisect, density_and_bend
+from geodesic_lightning.solvers.bvp import solve
+
+PROBLEMS = ["gaussian", "mixture", "tube_64", "cloud_64", "sphere_cloud"]
+every = pytest.mark.parametrize("name", PROBLEMS)
+
+
+# -- the second derivation: numpy, one node at a time, the sphere by angles
+
+
+def angle(a, b):
+    return np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))
+
+
+def slerp(a, b, u):
+    w = angle(a, b)
+    return (np.sin((1 - u) * w) * a + np.sin(u * w) * b) / np.sin(w)
+
+
+def slerp_velocity(a, b, u):
+    """d/du of slerp."""
+    w = angle(a, b)
+    return w * (-np.cos((1 - u) * w) * a + np.cos(u * w) * b) / np.sin(w)
+
+
+def reject(v, direction):
+    return v - direction * (v @ direction) / (direction @ direction)
+
+
+def terms(x, score, alpha, sphere):
+    """P s and P γ''/(α|γ'|²) at the interior nodes of x (N+1, d)."""
+    count = len(x) - 1
+    acceleration = CubicSpline(np.linspace(0, 1, count + 1), x, bc_type="natural")
+    found = []
+    for i in range(1, count):
+        if sphere:
+            before, after = slerp_velocity(x[i - 1], x[i], 1), slerp_velocity(x[i], x[i + 1], 0)
+        else:
+            before, after = x[i] - x[i - 1], x[i + 1] - x[i]
+        velocity = count * (before + after) / 2
+        pull, bend = score[i - 1], acceleration(i / count, 2) / (velocity @ velocity)
+        if sphere:
+            pull, bend = reject(pull, x[i]), reject(bend, x[i])
+        found.append((reject(pull, velocity), reject(bend, velocity) / alpha))
+    return (np.array(part) for part in zip(*found))
+
+
+def release(problem, segments, lr=0.1, iterations=100, end_early=True):
+    """The whole scheme; yields the points (N+1, d) of each iteration, at last those of the end."""
+    sphere = isinstance(problem.manifold, Sphere)
+    radius = problem.manifold.radius if sphere else None
+    x = problem.manifold.geodesic(*problem.ends, torch.tensor([0, 0.5, 1.0]).double()).numpy()
+    level_count = int(np.log2(segments))
+    k = 0
+    for level in range(1, level_count + 1):
+        while k < level * iterations:
+            yield x
+            score = problem.score(torch.from_numpy(x[1:-1])).numpy()
+            pull, bend = terms(x, score, problem.alpha, sphere)
+            n = len(pull)
+            rate = lr * (1 - k / (level_count * iterations)) / n
+            k += 1
+            if end_early and (
+                np.linalg.norm(pull, axis=1).mean() < np.linalg.norm(bend, axis=1).mean()
+            ):
+                break
+            inner = x[1:-1] + rate * (pull + bend)
+            if sphere:
+                inner = radius * inner / np.linalg.norm(inner, axis=1, keepdims=True)
+            x = np.concatenate([x[:1], inner, x[-1:]])
+        if level < level_count:
+            middle = [slerp(a, b, 0.5) if sphere else (a + b) / 2 for a, b in itertools.pairwise(x)]
+            wider = np.empty((2 * len(x) - 1, x.shape[1]))
+            wider[::2], wider[1::2] = x, middle
+            x = wider
+    yield x
+
+
+class Followed(Paper):
+    """Keeps the points of every evaluation."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.seen = []
+
+    def step(self, closure):
+        found = super().step(closure)
+        self.seen.append(self.problem.latest.points)
+        return found
+
+
+def run(name, segments=16, **options):
+    problem = exact_problem(name, segments)
+    made = solve(problem, partial(Followed, **options), segments)
+    return problem, [*made.seen, problem.path.points()], made
+
+
+# -- against it
+
+
+@every
+@pytest.mark.parametrize("seed", range(3))
+def test_the_two_terms_are_those_of_the_description(name, seed):
+    problem = density(name)
+    u = torch.linspace(0, 1, 9, dtype=torch.float64)
+    line = problem.manifold.geodesic(*problem.ends, u)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(line.shape, generator=generator, dtype=torch.float64)
+    size = 0.2 * (line[1] - line[0]).norm() / problem.dimension**0.5
+    x = problem.manifold.projx(line + size * noise)
+    score = problem.score(x[1:-1])
+    found = density_and_bend(x, score, problem.alpha, problem.manifold)
+    sphere = isinstance(problem.manifold, Sphere)
+    expected = terms(x.numpy(), score.numpy(), problem.alpha, sphere)
+    for one, other in zip(found, expected):
+        # arccos loses half of the digits of small angles: that is the description's, not ours.
+        torch.testing.assert_close(one, torch.from_numpy(other), rtol=1e-6, atol=1e-8)
+
+
+@every
+@pytest.mark.parametrize("end_early", [True, False])
+def test_every_iteration_is_that_of_the_description(name, end_early):
+    options = {"iterations": 8, "lr": 1e-4, "end_early": end_early}
+    _, seen, made = run(name, **options)
+    expected = [*release(density(name), 16, **options)]
+    assert made.finished
+    assert len(seen) == len(expected)
+    for one, other in zip(seen, expected):
+        torch.testing.assert_close(one, torch.from_numpy(other), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "constant_score"])
+def test_the_released_settings_end_where_the_description_does(name):
+    _, seen, _ = run(name)
+    expected = [*release(density(name), 16)]
+    assert len(seen) == len(expected)
+    torch.testing.assert_close(seen[-1], torch.from_numpy(expected[-1]), rtol=1e-5, atol=1e-7)
+
+
+def test_counts_2600_evaluations():
+    problem, seen, _ = run("gaussian", end_early=False, lr=1e-4)
+    assert problem.evaluations == 2 + 100 * (1 + 3 + 7 + 15)
+    assert problem.evaluations == problem.score.model.evaluations
+    assert len(seen) == 401
+
+
+def test_the_learning_rate_falls_to_nothing_over_all_levels():
+    problem = exact_problem("gaussian", 8)
+    made = Paper([problem.path.nodes], problem, 8, lr=0.3, iterations=5, end_early=False)
+    rates = []
+    while not made.finished:
+        made.step(lambda: problem.evaluate().action.length)
+        rates.append(made.report["learning_rate"])
+    nodes = np.repeat([1, 3, 7], 5)
+    np.testing.assert_allclose(rates, 0.3 * (1 - np.arange(15) / 15) / nodes)
+
+
+def test_an_early_end_takes_no_step_but_counts_an_iteration():
+    # Alpha so small that the bend term is always the larger: every level ends at its first look,
+    # except that on a straight line there is no bend at all.
+    problem = exact_problem("gaussian", 8, alpha=1e-9)
+    generator = torch.Generator().manual_seed(0)
+    made = Paper([problem.path.nodes], problem, 8)
+    problem.path.refine(2)
+    bent = problem.path.points()[1:-1] + torch.randn(1, 2, generator=generator).double()
+    problem.path.place(bent)
+    made.state[made.nodes]["begun"] = True
+    levels = []
+    while not made.finished:
+        made.step(lambda: problem.evaluate().action.length)
+        levels.append((made.report["level"], made.report["iteration"]))
+        assert made.report["density_term"] < made.report["bend_term"]
+    assert levels == [(2, 0), (4, 1), (8, 2)]
+    torch.testing.assert_close(problem.path.points()[4:5], bent)
+
+
+@pytest.mark.parametrize("name", ["ring", "sphere_cloud"])
+def test_bisection_keeps_nodes_and_puts_others_half_way(name):
+    problem = exact_problem(name, 4)
+    before = problem.path.points()
+    bisect(problem.path)
+    after, manifold = problem.path.points(), problem.manifold
+    torch.testing.assert_close(after[::2], before)
+    sides = manifold.dist(after[1:], after[:-1])
+    torch.testing.assert_close(sides[::2], sides[1::2])
+    torch.testing.assert_close(sides[::2] + sides[1::2], manifold.dist(before[1:], before[:-1]))
+
+
+def test_a_resumed_run_is_the_run_that_never_stopped():
+    def make():
+        problem = exact_problem("gaussian", 8)
+        return problem, Paper([problem.path.nodes], problem, 8, iterations=6, lr=1e-3)
+
+    def finish(problem, made, steps=None):
+        while not made.finished and steps != 0:
+            made.step(lambda: problem.evaluate().action.length)
+            steps = None if steps is None else steps - 1
+
+    problem, made = make()
+    finish(problem, made, 9)
+    path, state = problem.path.state_dict(), made.state_dict()
+    state = {**state, "state": {0: dict(state["state"][0])}}
+    path = {key: value.clone() for key, value in path.items()}
+    finish(problem, made)
+    other, resumed = make()
+    other.path.load_state_dict(path)
+    resumed.load_state_dict(state)
+    finish(other, resumed)
+    assert torch.equal(problem.path.points(), other.path.points())
+
+
+class TestRefuses:
+    @pytest.mark.parametrize("segments", [-4, 0, 1, 3, 6, 12, 17])
+    def test_segments_that_bisection_cannot_make(self, segments):
+        problem = exact_problem("ring")
+        with pytest.raises(UserError, match="power of two"):
+            Paper([problem.path.nodes], problem, segments)
+
+    @pytest.mark.parametrize("segments", [2, 4, 32])
+    def test_but_not_powers_of_two(self, segments):
+        problem = exact_problem("ring")
+        assert not Paper([problem.path.nodes], problem, segments).finished
+
+    def test_an_exponent_of_zero(self):
+        problem = exact_problem("ring", alpha=0.0)
+        with pytest.raises(UserError, match=r"solver\.alpha: got 0"):
+            Paper([problem.path.nodes], problem, 16)
+
+
+def test_every_standard_problem_is_covered_by_the_two_kinds_of_space():
+    assert {isinstance(density(n).manifold, Sphere) for n in PROBLEMS} == {True, False}
+    assert set(PROBLEMS) <= set(DENSITIES)
