@@ -8,8 +8,8 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint as LightningCheckpoint
 
-from geodesic_lightning.trainer.checkpoint_io import LatestCheckpoint, replace
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.trainer.checkpoint_io import LatestCheckpoint, replace
 
 __all__ = ["Checkpoint"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
-from geodesic_lightning.report.files import strip, write_image
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.report.files import strip, write_image
 
 from .final import Final
 from .media import log_image

@@ -8,8 +8,8 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities.seed import isolate_rng
 
-from geodesic_lightning.report.files import check_fps, write_video
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.report.files import check_fps, write_video
 
 from .media import log_video
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from geodesic_lightning.tracking.dashboard import FALLING
 from geodesic_lightning.solvers.scalars import STEP
+from geodesic_lightning.tracking.dashboard import FALLING
 
 BARS = ("length", "log_density", "score_evaluations")
 

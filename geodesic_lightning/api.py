@@ -21,27 +21,33 @@ from typing import Any, TypedDict, Unpack
 
 import torch
 
-from geodesic_lightning.solvers import assemble
 from geodesic_lightning.data.clip import Clip, clip
-from geodesic_lightning.score.condition import prompts
-from geodesic_lightning.decoding.decoder import Decoder, plain
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.data.frames import Frames, image, pair
-from geodesic_lightning.functional.alternatives import Functional
 from geodesic_lightning.data.keyframes import keyframes
+from geodesic_lightning.decoding.decoder import Decoder, plain
+from geodesic_lightning.decoding.retime import Timing
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional.alternatives import Functional
+from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.integrators.initial_velocity import Random, Toward, Velocity
+from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.optimizers.integrator import Integrator
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
-from geodesic_lightning.geometry.path import Path
-from geodesic_lightning.decoding.retime import Timing
-from geodesic_lightning.models.scheduler import Scheduler
-from geodesic_lightning.score.estimator import Contrast, NoiseFree, NoisePrediction, Score, ScoreDistillation
+from geodesic_lightning.score.condition import prompts
+from geodesic_lightning.score.estimator import (
+    Contrast,
+    NoiseFree,
+    NoisePrediction,
+    Score,
+    ScoreDistillation,
+)
 from geodesic_lightning.solution import Solution, solved
+from geodesic_lightning.solvers import assemble
 from geodesic_lightning.solvers.base import Solver
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver
 from geodesic_lightning.solvers.clip import ClipSolver
-from geodesic_lightning.solvers.ivp import InitialValueSolver
 from geodesic_lightning.solvers.frechet_mean import MeanSolver
+from geodesic_lightning.solvers.ivp import InitialValueSolver
 
 __all__ = [
     "Frames",

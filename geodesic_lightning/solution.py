@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geodesic_lightning.report import files as artifacts
-from geodesic_lightning.solvers.batches import Batches
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.trainer.quiet import quiet
+from geodesic_lightning.report import files as artifacts
 from geodesic_lightning.solvers.base import Solver
+from geodesic_lightning.solvers.batches import Batches
+from geodesic_lightning.trainer.quiet import quiet
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from scipy.integrate import solve_ivp
 
-from geodesic_lightning.score.condition import Condition
+from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.models.exact import ExactModel, density
 from geodesic_lightning.models.exact.density import Density
 from geodesic_lightning.models.exact.families import Mixture, Slope
-from geodesic_lightning.geometry.manifold import Euclidean, Sphere
-from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.score.estimator import NoisePrediction, Score
 
 SEGMENTS = (8, 16, 32, 64, 128)

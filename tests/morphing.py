@@ -2,11 +2,11 @@
 
 import torch
 
-from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.decoding.decoder import Decoder
-from geodesic_lightning.geometry.manifold import Euclidean
 from geodesic_lightning.decoding.morphs.decoder import MorphDecoder
+from geodesic_lightning.geometry.manifold import Euclidean
 from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.score.condition import Condition
 
 
 def random(*shape, seed=0):

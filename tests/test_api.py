@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from geodesic_lightning import interpolate, mean, through
-from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.exact import ExactModel
 from geodesic_lightning.data.frames import SHIPPED, read_image
-from geodesic_lightning.functional.alternatives import Temperature
 from geodesic_lightning.decoding.morphs.decoder import morph
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional.alternatives import Temperature
+from geodesic_lightning.models.exact import ExactModel
 from geodesic_lightning.models.scheduler import Scheduler
 
 ENDS = SHIPPED / "pair_cat_start.png", SHIPPED / "pair_cat_end.png"
@@ -37,7 +37,9 @@ def test_four_lines(tmp_path, capfd):
 def test_the_ends_are_the_given_images():
     from geodesic_lightning.data.frames import pair
 
-    solution = interpolate(*ENDS, "a happy orange cat", "a sly blue cat", segments=4, frames=3, tolerance=1e-2)
+    solution = interpolate(
+        *ENDS, "a happy orange cat", "a sly blue cat", segments=4, frames=3, tolerance=1e-2
+    )
     given = pair(*ENDS).at(solution.frames.shape[-1]).images
     assert torch.equal(solution.frames[[0, -1]], given)
 
@@ -56,7 +58,11 @@ def test_another_functional_and_another_decoder():
 def test_through_passes_every_image_and_comes_back():
     from PIL import Image
 
-    ends = [SHIPPED / "pair_cat_start.png", Image.open(SHIPPED / "pair_cat_end.png"), SHIPPED / "pair_ears_end.png"]
+    ends = [
+        SHIPPED / "pair_cat_start.png",
+        Image.open(SHIPPED / "pair_cat_end.png"),
+        SHIPPED / "pair_ears_end.png",
+    ]
     settings = {"segments": 3, "frames": 6, "tolerance": 1e-2}
     solution = through(ends, ["a cat"] * 3, closed=True, **settings)
     given = [read_image(one).resize((128, 128)) for one in ends]

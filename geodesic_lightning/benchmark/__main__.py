@@ -105,7 +105,6 @@ def run(options: argparse.Namespace) -> None:
     """Collect the topic's rows, writing all so far after each, and print the table."""
     import torch
 
-    from geodesic_lightning.report.files import write_json
     from geodesic_lightning.benchmark import (
         devices,
         estimators,
@@ -114,6 +113,7 @@ def run(options: argparse.Namespace) -> None:
         scaling,
         solvers,
     )
+    from geodesic_lightning.report.files import write_json
 
     pairs = options.pairs if options.pairs is not None else 10 if options.full else 2
     if not 1 <= pairs <= len(problems.PAIRS):

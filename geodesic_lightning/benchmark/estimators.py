@@ -14,12 +14,12 @@ import torch
 
 from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.benchmark.problems import PAIRS
-from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.data.frames import shipped_pair
 from geodesic_lightning.geometry.manifold import Sphere
-from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Contrast, Field, NoisePrediction, Score
 from geodesic_lightning.solvers.bvp import solve
 

@@ -39,12 +39,12 @@ class Row:
 
 def problem(model, nodes: int):
     """A geodesic problem with that many interior nodes between two shipped pictures."""
-    from geodesic_lightning.solvers.assemble import sphere
-    from geodesic_lightning.score.condition import prompts
     from geodesic_lightning.data.frames import shipped_pair
     from geodesic_lightning.geometry.path import Path as Curve
     from geodesic_lightning.problems.boundary_value import Problem
+    from geodesic_lightning.score.condition import prompts
     from geodesic_lightning.score.estimator import NoisePrediction, Score
+    from geodesic_lightning.solvers.assemble import sphere
 
     frames = shipped_pair("pair_cat")
     condition = prompts(model, ("a cat", "a cat"))

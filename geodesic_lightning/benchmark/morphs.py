@@ -164,8 +164,8 @@ def _redrawn(home: Path) -> list[float]:
     import torch
     from PIL import Image
 
-    from geodesic_lightning.report.files import write_json
     from geodesic_lightning.models.embedded.redraw import error
+    from geodesic_lightning.report.files import write_json
 
     files = sorted((home / "frames").iterdir())[1:-1][::2]
     pictures = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])

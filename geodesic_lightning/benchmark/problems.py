@@ -7,11 +7,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.data.frames import Frames, shipped_pair
 from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Contrast, NoisePrediction, Score
 
 PAIRS = tuple(f"eval_{k:02d}" for k in range(10))

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from geodesic_lightning.geometry import spline
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry import spline
 from geodesic_lightning.problems.boundary_value import Problem
 
 

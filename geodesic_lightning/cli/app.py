@@ -20,14 +20,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from geodesic_lightning import __version__
-from geodesic_lightning.cli import config
+from geodesic_lightning.cli import config, sweep
 from geodesic_lightning.cli import launch_processes as ranks
-from geodesic_lightning.cli import sweep
-from geodesic_lightning.solvers.batches import Batches
-from geodesic_lightning.errors import UserError
-from geodesic_lightning.cli.run_folder import refuse_taken, set_aside
 from geodesic_lightning.cli.objectives import objective
-from geodesic_lightning.trainer.quiet import silence
 from geodesic_lightning.cli.resume import (
     Terminated,
     check_resumable,
@@ -37,6 +32,10 @@ from geodesic_lightning.cli.resume import (
     terminable,
     with_former,
 )
+from geodesic_lightning.cli.run_folder import refuse_taken, set_aside
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.solvers.batches import Batches
+from geodesic_lightning.trainer.quiet import silence
 
 HERE = Path(__file__).parent.parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
@@ -162,10 +161,10 @@ def rehearse(parts: dict[str, Any]) -> None:
 
     Whatever is out of range is refused by the constructors themselves, before a network is loaded.
     """
-    from geodesic_lightning.solvers.assemble import assemble
-    from geodesic_lightning.models.exact import ExactModel
     from geodesic_lightning.data.frames import points
     from geodesic_lightning.integrators.initial_velocity import Toward
+    from geodesic_lightning.models.exact import ExactModel
+    from geodesic_lightning.solvers.assemble import assemble
 
     condition = parts["condition"]
     if "cache" in condition.keywords:  # what is rehearsed is not kept

@@ -10,8 +10,8 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.cli.run_folder import claim, refuse_taken
+from geodesic_lightning.errors import UserError
 
 # Settings that change nothing about a run's outcome.
 ASIDE = ("sweep.", "objective", "debug", "resume")

@@ -14,8 +14,8 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.data.frames import Frames, pair
+from geodesic_lightning.errors import UserError
 
 MANIFEST, PROMPTS = "pairs.csv", "prompts.txt"
 COLUMNS = ("name", "start", "end", "prompt_start", "prompt_end")

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.score.condition import Condition
 
 
 def plain(model, condition, given, norms, places, clean) -> "Decoder":

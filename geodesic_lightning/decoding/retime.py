@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.decoding.perceptual import Perceptual
+from geodesic_lightning.errors import UserError
 
 __all__ = [
     "BetaPrior",

@@ -62,10 +62,10 @@ def run(words: Sequence[str]) -> dict[str, Any]:
 
     from hydra.utils import instantiate
 
-    from geodesic_lightning.report.files import write_image, write_json
+    from geodesic_lightning.data.frames import Frames, read_image
     from geodesic_lightning.distance import between, embed
     from geodesic_lightning.distance.picture import draw
-    from geodesic_lightning.data.frames import Frames, read_image
+    from geodesic_lightning.report.files import write_image, write_json
 
     if files:
         names = tuple(file.stem for file in files)

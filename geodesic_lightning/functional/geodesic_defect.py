@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.functional import length as functional
-from geodesic_lightning.geometry import spline
 from geodesic_lightning.functional.length import Measurement, across
+from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.path import Manifold
 
 WINDOW, OVERLAP = 256, 24

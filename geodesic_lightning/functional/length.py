@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geodesic_lightning.geometry import spline
 from geodesic_lightning.functional.excess import predicted_excess
+from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.geometry.path import Manifold
 
@@ -165,10 +165,12 @@ class _Integrals:
 # Six Gauss points a piece: score (cubic) times velocity (quadratic) is of degree five there.
 GAUSS, WEIGHTS = np.polynomial.legendre.leggauss(6)
 # Row i takes values at the Gauss points of [−1, 1] to their integral from −1 to the i-th.
-PARTIAL = np.stack([
-    np.polynomial.legendre.legval(GAUSS, np.polynomial.legendre.legint(row, lbnd=-1))
-    for row in np.linalg.inv(np.polynomial.legendre.legvander(GAUSS, 5)).T
-]).T
+PARTIAL = np.stack(
+    [
+        np.polynomial.legendre.legval(GAUSS, np.polynomial.legendre.legint(row, lbnd=-1))
+        for row in np.linalg.inv(np.polynomial.legendre.legvander(GAUSS, 5)).T
+    ]
+).T
 
 
 def _integrate(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold) -> _Integrals:

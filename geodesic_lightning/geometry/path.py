@@ -7,8 +7,8 @@ u_i = i/N. Latents keep their own shape in the parameter; numerics see them flat
 import torch
 from torch import Tensor, nn
 
-from geodesic_lightning.geometry import spline
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 
 Manifold = Euclidean | Sphere

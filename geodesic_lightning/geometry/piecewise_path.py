@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from geodesic_lightning.geometry import spline
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.geometry.path import Manifold, Path
+from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.corner_rounding import rounded, turning_angles
+from geodesic_lightning.geometry.path import Manifold, Path
 
 FINE = 16  # of the ruler, parts of a piece
 

@@ -55,9 +55,7 @@ def evaluate(
 def equal_arc_places(points: Tensor, segments: int, fine: int = 16) -> np.ndarray:
     """Places (segments+1,) that cut the spline through points (N+1, d) into pieces of equal arc length."""
     knots = chord_knots(points)
-    grid = np.unique(
-        np.concatenate([np.linspace(a, b, fine + 1) for a, b in pairwise(knots)])
-    )
+    grid = np.unique(np.concatenate([np.linspace(a, b, fine + 1) for a, b in pairwise(knots)]))
     speed = evaluate(points, grid, order=1, knots=knots).norm(dim=-1).double().cpu().numpy()
     arc = CubicSpline(grid, speed).antiderivative()(grid)
     return (

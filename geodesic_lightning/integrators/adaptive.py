@@ -11,7 +11,15 @@ from torch import Tensor
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.manifold import Sphere
-from geodesic_lightning.integrators.geodesic_ode import METHODS, Medium, State, Step, begin, norm, turning
+from geodesic_lightning.integrators.geodesic_ode import (
+    METHODS,
+    Medium,
+    State,
+    Step,
+    begin,
+    norm,
+    turning,
+)
 
 MOST_PIECES = 1000  # of one span: what turns faster is no field of a path
 

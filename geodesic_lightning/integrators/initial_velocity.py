@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geodesic_lightning.geometry import spline
-from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.path import Manifold
+from geodesic_lightning.score.condition import Condition
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,13 +6,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from geodesic_lightning.decoding.perceptual import Perceptual, embedded
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.solvers.layouts import stops
 from geodesic_lightning.metrics import smoothness
 from geodesic_lightning.metrics.crossfade import crossfade
 from geodesic_lightning.metrics.fidelity import psnr
 from geodesic_lightning.metrics.frechet import frechet, pooled
-from geodesic_lightning.decoding.perceptual import Perceptual, embedded
+from geodesic_lightning.solvers.layouts import stops
 
 PLACES, STEP = 50, 1e-4  # of IMPUS's path length
 

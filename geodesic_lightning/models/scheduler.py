@@ -8,8 +8,8 @@ step counts change the cost, not the level.
 
 from dataclasses import dataclass
 
-from geodesic_lightning.models import samplers as ode
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models import samplers as ode
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 
-def extrapolate(step: Tensor, iterates: list[Tensor], steps: list[Tensor], ridge: float = 1e-8) -> Tensor:
+def extrapolate(
+    step: Tensor, iterates: list[Tensor], steps: list[Tensor], ridge: float = 1e-8
+) -> Tensor:
     """The accelerated step, of `step`'s shape, from differences of iterates dX and of steps dF, oldest first.
 
     The small normal equations are solved in float64: their condition is the square of the problem's.
@@ -17,8 +19,12 @@ def extrapolate(step: Tensor, iterates: list[Tensor], steps: list[Tensor], ridge
         return step
     differences = torch.stack([s.flatten() for s in steps]).double()
     gram = differences @ differences.T
-    gram = gram + ridge * gram.diagonal().sum() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    weights = torch.linalg.lstsq(gram.cpu(), (differences @ step.flatten().double()).cpu()[:, None]).solution
+    gram = gram + ridge * gram.diagonal().sum() * torch.eye(
+        len(gram), dtype=gram.dtype, device=gram.device
+    )
+    weights = torch.linalg.lstsq(
+        gram.cpu(), (differences @ step.flatten().double()).cpu()[:, None]
+    ).solution
     weights = weights.flatten().to(step)
     change = torch.stack([x + f for x, f in zip(iterates, steps)])
     return step - torch.tensordot(weights, change, dims=1)

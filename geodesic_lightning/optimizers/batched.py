@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from geodesic_lightning.problems.legs import LegsProblem
 from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.problems.legs import LegsProblem
 
 
 class _Begun(Exception):

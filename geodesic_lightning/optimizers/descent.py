@@ -44,11 +44,15 @@ class Descent(Optimizer):
         if segments < 2:
             raise UserError(f"solver.segments: got {segments}, expected at least 2.")
         if not tolerance > 0:
-            raise UserError(f"optimizer.tolerance: got {tolerance}, expected a number above 0 (1e-4, say).")
+            raise UserError(
+                f"optimizer.tolerance: got {tolerance}, expected a number above 0 (1e-4, say)."
+            )
         if not lr > 0:
             raise UserError(f"optimizer.lr: got {lr}, expected a number above 0.")
         if method not in self.METHODS:
-            raise UserError(f"optimizer.method: got {method!r}, expected one of {', '.join(self.METHODS)}.")
+            raise UserError(
+                f"optimizer.method: got {method!r}, expected one of {', '.join(self.METHODS)}."
+            )
         self.segments = segments
         self.inner = {
             "gradient_descent": lambda p: SGD(p, lr=lr),
@@ -107,11 +111,16 @@ class Descent(Optimizer):
         laplacian = Laplacian(len(residual.vector) + 1, residual.vector)
         bound = self.problem.score.curvature_bound or 0.0
         shift = 0.5 * residual.weight * bound
-        excess = predicted_excess(residual.vector, laplacian.solve(residual.vector, shift), residual.spacing)
+        excess = predicted_excess(
+            residual.vector, laplacian.solve(residual.vector, shift), residual.spacing
+        )
         group["met"] = 0 <= float(excess) < self.tolerance
-        self.report = {"level": len(residual.vector) + 1, "iteration": group["steps_done"],
-                       "residual_norm": float(laplacian.dual_norm(residual.vector)),
-                       "predicted_excess": float(excess)}
+        self.report = {
+            "level": len(residual.vector) + 1,
+            "iteration": group["steps_done"],
+            "residual_norm": float(laplacian.dual_norm(residual.vector)),
+            "predicted_excess": float(excess),
+        }
 
 
 def predicted_excess(residual: Tensor, step: Tensor, spacing: Tensor) -> Tensor:

@@ -22,12 +22,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from geodesic_lightning.functional import length as functional
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.problems.legs import LegsProblem
+from geodesic_lightning.functional import length as functional
+from geodesic_lightning.geometry.corner_rounding import end_tangents
 from geodesic_lightning.optimizers.anderson import extrapolate
 from geodesic_lightning.optimizers.batched import Together
-from geodesic_lightning.geometry.corner_rounding import end_tangents
+from geodesic_lightning.problems.legs import LegsProblem
 
 MEMORY = 3  # moves that the next one looks back on
 FARTHEST = 0.5  # the longest move of the centre, as a part of the mean leg

@@ -50,9 +50,13 @@ class Paper(Optimizer):
         end_early: bool = True,
     ) -> None:
         if segments < 2 or segments & (segments - 1):
-            raise UserError(f"solver.segments: got {segments}, the paper's bisection takes a power of two (16, say).")
+            raise UserError(
+                f"solver.segments: got {segments}, the paper's bisection takes a power of two (16, say)."
+            )
         if problem.alpha == 0:
-            raise UserError("solver.alpha: got 0, the paper's scheme divides by it; expected a number above 0.")
+            raise UserError(
+                "solver.alpha: got 0, the paper's scheme divides by it; expected a number above 0."
+            )
         super().__init__(parameters, {})
         self.problem, self.lr, self.iterations, self.end_early = problem, lr, iterations, end_early
         self.level_count = segments.bit_length() - 1
@@ -86,12 +90,19 @@ class Paper(Optimizer):
         with torch.enable_grad():
             loss = closure()
         latest = self.problem.latest
-        terms = density_and_bend(latest.points, latest.scores, self.problem.alpha, self.problem.manifold)
+        terms = density_and_bend(
+            latest.points, latest.scores, self.problem.alpha, self.problem.manifold
+        )
         sizes = torch.stack([term.norm(dim=-1).mean() for term in terms]).tolist()
         count, total = len(latest.scores), self.level_count * self.iterations
         rate = self.lr * (1 - now["iteration"] / total) / count
-        self.report = {"level": count + 1, "iteration": now["iteration"], "learning_rate": rate,
-                       "density_term": sizes[0], "bend_term": sizes[1]}
+        self.report = {
+            "level": count + 1,
+            "iteration": now["iteration"],
+            "learning_rate": rate,
+            "density_term": sizes[0],
+            "bend_term": sizes[1],
+        }
         now["iteration"] += 1
         early = self.end_early and sizes[0] < sizes[1]
         if not early:
@@ -103,10 +114,14 @@ class Paper(Optimizer):
         return loss
 
 
-def density_and_bend(points: Tensor, scores: Tensor, alpha: float, manifold) -> tuple[Tensor, Tensor]:
+def density_and_bend(
+    points: Tensor, scores: Tensor, alpha: float, manifold
+) -> tuple[Tensor, Tensor]:
     """P s and (1/α) P γ''/|γ'|² at the interior nodes, each (N−1, d), from points (N+1, d) and scores (N−1, d)."""
     here, segments = points[1:-1], len(points) - 1
-    velocity = (manifold.logmap(here, points[2:]) - manifold.logmap(here, points[:-2])) * segments / 2
+    velocity = (
+        (manifold.logmap(here, points[2:]) - manifold.logmap(here, points[:-2])) * segments / 2
+    )
     unit = velocity / velocity.norm(dim=-1, keepdim=True)
     knots = np.linspace(0, 1, segments + 1)
     second = CubicSpline(knots, np.eye(segments + 1), bc_type="natural")(knots[1:-1], 2)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from geodesic_lightning.integrators import picard
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.integrators import picard
 from geodesic_lightning.optimizers.integrator import refuse_other_problems
 from geodesic_lightning.problems.initial_value import Shot
 

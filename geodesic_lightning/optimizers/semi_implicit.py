@@ -26,8 +26,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.optimizers.anderson import extrapolate
 from geodesic_lightning.geometry.laplacian import Laplacian
+from geodesic_lightning.optimizers.anderson import extrapolate
 from geodesic_lightning.problems.boundary_value import Problem
 
 MODES = ("auto", "fast", "safe", "noisy")
@@ -82,7 +82,9 @@ class SemiImplicit(Optimizer):
         if segments < 2:
             raise UserError(f"solver.segments: got {segments}, expected at least 2.")
         if not tolerance > 0:
-            raise UserError(f"optimizer.tolerance: got {tolerance}, expected a number above 0 (1e-4, say).")
+            raise UserError(
+                f"optimizer.tolerance: got {tolerance}, expected a number above 0 (1e-4, say)."
+            )
         if mode not in MODES:
             raise UserError(f"optimizer.mode: got {mode!r}, expected one of {', '.join(MODES)}.")
         super().__init__(parameters, {})
@@ -94,8 +96,15 @@ class SemiImplicit(Optimizer):
         self.report: dict[str, float] = {}
         self.nodes = self.param_groups[0]["params"][0]
         bound = problem.score.curvature_bound
-        self.state[self.nodes] = {"begun": False, "level": 0, "noisy": mode == "noisy", "probed": mode != "auto",
-                                  "shift_rate": 0.0 if bound is None else bound, "converged": False, "finished": False}
+        self.state[self.nodes] = {
+            "begun": False,
+            "level": 0,
+            "noisy": mode == "noisy",
+            "probed": mode != "auto",
+            "shift_rate": 0.0 if bound is None else bound,
+            "converged": False,
+            "finished": False,
+        }
         self._begin_level()
 
     # -- state, all of it in the optimizer's own state, so that a checkpoint holds it -------------------------------
@@ -140,8 +149,17 @@ class SemiImplicit(Optimizer):
         return (self.iterations if last else self.coarse_iterations) + 1
 
     def _begin_level(self) -> None:
-        self._now.update(iteration=0, best=math.inf, dx=[], df=[], last_x=None, last_f=None, last_s=None,
-                         total=None, counted=0)
+        self._now.update(
+            iteration=0,
+            best=math.inf,
+            dx=[],
+            df=[],
+            last_x=None,
+            last_f=None,
+            last_s=None,
+            total=None,
+            counted=0,
+        )
 
     # -- one step --------------------------------------------------------------------------------------------------
 

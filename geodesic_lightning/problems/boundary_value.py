@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from geodesic_lightning.functional import length as functional
-from geodesic_lightning.geometry import spline
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional import length as functional
+from geodesic_lightning.functional.alternatives import Functional
 from geodesic_lightning.functional.excess import predicted_excess
 from geodesic_lightning.functional.length import Action, Measurement, Residual
-from geodesic_lightning.functional.alternatives import Functional
+from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.score.estimator import Score
 
@@ -178,7 +178,11 @@ class Problem:
 
     def load_state_dict(self, state: dict) -> None:
         """The inverse of `state_dict`."""
-        self.evaluations, self.draw, self._end_scores = state["evaluations"], state["draw"], state["end_scores"]
+        self.evaluations, self.draw, self._end_scores = (
+            state["evaluations"],
+            state["draw"],
+            state["end_scores"],
+        )
 
     def _refuse_not_finite(self, scores: Tensor) -> None:
         if torch.isfinite(scores).all():

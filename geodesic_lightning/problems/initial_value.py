@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from geodesic_lightning.integrators.adaptive import straight
 from geodesic_lightning.geometry.path import Path
-from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.integrators.adaptive import straight
 from geodesic_lightning.integrators.geodesic_ode import Medium
+from geodesic_lightning.problems.boundary_value import Problem
 
 
 class Shot:

@@ -32,8 +32,8 @@ def write(sweep: Path) -> Path:
     Raises:
         UserError: no runs, or an index.html that is not this program's.
     """
-    from geodesic_lightning.report.files import write_text
     from geodesic_lightning.errors import UserError
+    from geodesic_lightning.report.files import write_text
 
     page = sweep / "index.html"
     if page.exists() and MARK not in page.read_text(encoding="utf-8")[:200]:

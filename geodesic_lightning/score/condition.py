@@ -73,7 +73,9 @@ def through(stops: Tensor, interpolation: str = "lerp") -> "Condition | Piecewis
 def check_way(interpolation: str) -> None:
     """Raise UserError for a way of interpolation that there is not."""
     if interpolation not in WAYS:
-        raise UserError(f"condition.interpolation: got {interpolation!r}, expected one of {', '.join(WAYS)}.")
+        raise UserError(
+            f"condition.interpolation: got {interpolation!r}, expected one of {', '.join(WAYS)}."
+        )
 
 
 def _slerp(start: Tensor, end: Tensor, u: Tensor) -> Tensor:
@@ -95,6 +97,8 @@ def prompts(
     return through(model.embed(texts), interpolation)
 
 
-def unconditional(model, texts: Sequence[str], latents: Tensor | None = None) -> Condition | Piecewise:
+def unconditional(
+    model, texts: Sequence[str], latents: Tensor | None = None
+) -> Condition | Piecewise:
     """No prompt anywhere: the embedding of the empty text at every u."""
     return prompts(model, ["", ""])

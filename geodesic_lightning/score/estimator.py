@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.score.condition import Condition
 
 WEIGHTS = ("uniform", "variance", "inverse_deviation")
 

@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from geodesic_lightning.score.condition import Condition, Piecewise, check_way, through
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.score.condition import Condition, Piecewise, check_way, through
 
 
 def textual_inversion(

@@ -9,16 +9,16 @@ from functools import partial
 from torch import Tensor
 
 from geodesic_lightning.data.clip import Clip
-from geodesic_lightning.score.condition import Condition
-from geodesic_lightning.decoding.decoder import Decoder, plain
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.data.frames import Frames
+from geodesic_lightning.decoding.decoder import Decoder, plain
+from geodesic_lightning.decoding.retime import Timing
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.alternatives import Functional
-from geodesic_lightning.solvers.layouts import stops, view
 from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.geometry.path import Manifold
-from geodesic_lightning.decoding.retime import Timing
+from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.solvers.base import Solver
+from geodesic_lightning.solvers.layouts import stops, view
 
 
 @dataclass

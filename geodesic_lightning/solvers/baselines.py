@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from geodesic_lightning.geometry.piecewise_path import Chain
 from geodesic_lightning.decoding.decoder import Decoder
-from geodesic_lightning.errors import UserError
-from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.decoding.morphs import freemorph
 from geodesic_lightning.decoding.morphs.coefficients import noise_diffusion
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.geometry.piecewise_path import Chain
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.solvers.base import Solver
 

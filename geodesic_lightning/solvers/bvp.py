@@ -10,10 +10,10 @@ from torch.optim import Optimizer
 from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.alternatives import Functional
-from geodesic_lightning.problems.legs import Corners, LegsProblem, corners
-from geodesic_lightning.optimizers.batched import optimizer_for
 from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.optimizers.batched import optimizer_for
 from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.problems.legs import Corners, LegsProblem, corners
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.solvers.iterative import SteppingSolver
 

@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from geodesic_lightning.functional import geodesic_defect as departure
-from geodesic_lightning.solvers import layouts
 from geodesic_lightning.data.clip import FEWEST
 from geodesic_lightning.decoding.decoder import Decoder
-from geodesic_lightning.functional.geodesic_defect import Departure
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional import geodesic_defect as departure
+from geodesic_lightning.functional.geodesic_defect import Departure
 from geodesic_lightning.functional.length import Measurement
-from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.solvers import layouts
 from geodesic_lightning.solvers.base import Solver, readings
-from geodesic_lightning.solvers.bvp import solve
 from geodesic_lightning.solvers.baselines import drawn
+from geodesic_lightning.solvers.bvp import solve
 
 CHUNK = 256  # frames scored at a time
 

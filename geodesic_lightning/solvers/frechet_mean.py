@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from geodesic_lightning.solvers import layouts
 from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.functional.length import Measurement
+from geodesic_lightning.geometry.star_path import Star
 from geodesic_lightning.optimizers.frechet_mean import Karcher
 from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.solvers import layouts
 from geodesic_lightning.solvers.iterative import SteppingSolver
-from geodesic_lightning.geometry.star_path import Star
 
 
 class MeanSolver(SteppingSolver):

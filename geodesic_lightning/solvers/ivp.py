@@ -7,18 +7,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.length import Measurement
-from geodesic_lightning.integrators.initial_velocity import Along, Launch
+from geodesic_lightning.geometry.path import Manifold, Path
 from geodesic_lightning.integrators.adaptive import straight
+from geodesic_lightning.integrators.initial_velocity import Along, Launch
 from geodesic_lightning.optimizers.integrator import Integrator
 from geodesic_lightning.optimizers.picard import Sweeps
-from geodesic_lightning.geometry.path import Manifold, Path
 from geodesic_lightning.problems.boundary_value import Problem
-from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.problems.initial_value import Shot
+from geodesic_lightning.score.condition import Condition
+from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.solvers.iterative import SteppingSolver
 
 

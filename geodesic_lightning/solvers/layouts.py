@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from geodesic_lightning.geometry.piecewise_path import Chain
 from geodesic_lightning.data.clip import Clip
-from geodesic_lightning.score.condition import Condition, Piecewise
+from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.decoding.decoder import Decoder, plain
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.geometry.path import Manifold, Path
+from geodesic_lightning.geometry.piecewise_path import Chain
 from geodesic_lightning.geometry.star_path import Star
+from geodesic_lightning.score.condition import Condition, Piecewise
 
 if TYPE_CHECKING:
     from geodesic_lightning.integrators.initial_velocity import View

@@ -28,7 +28,9 @@ def test_evaluations_are_those_of_the_model(ring):
 
 
 def test_rows_against_the_reference(ring):
-    fast, slow = solvers.compare(ring, {"fast": SemiImplicit, "paper": partial(Paper, lr=0.03, iterations=20)})
+    fast, slow = solvers.compare(
+        ring, {"fast": SemiImplicit, "paper": partial(Paper, lr=0.03, iterations=20)}
+    )
     assert abs(fast.excess) < 1e-3
     assert fast.evaluations <= 130
     assert fast.to_percent <= fast.to_permille <= fast.evaluations
@@ -52,7 +54,9 @@ def test_a_scheme_that_diverges_has_no_length(ring):
     assert "diverged" in solvers.table([row])
 
 
-@pytest.mark.parametrize("bad", [["--pairs", "0"], ["--pairs", "11"], ["estimators", "--seeds", "0"]])
+@pytest.mark.parametrize(
+    "bad", [["--pairs", "0"], ["--pairs", "11"], ["estimators", "--seeds", "0"]]
+)
 def test_bad_numbers_are_one_sentence(bad, tmp_path):
     with pytest.raises(SystemExit, match=r"Error: --(pairs|seeds): got -?\d+, expected"):
         command.main([*bad, "--output", str(tmp_path / "out.json")])

@@ -15,7 +15,10 @@ SETTINGS = {
     "unknown group": (["modle=exact"], "No setting modle, expected one of callbacks, condition"),
     "unknown setting": (["solver.segmentz=3"], "solver.segmentz, expected one of alpha, frames"),
     "added setting": (["+solver.foo=1"], "No setting solver.foo, expected one of alpha"),
-    "unknown experiment": (["experiment=nope"], "experiment: got 'nope', expected one of alpha, clip"),
+    "unknown experiment": (
+        ["experiment=nope"],
+        "experiment: got 'nope', expected one of alpha, clip",
+    ),
     "word for a number": (["solver.segments=abc"], "solver.segments: got 'abc', expected a whole"),
     "part of a node": (
         ["solver.segments=2.5"],

@@ -32,7 +32,9 @@ def test_three_words_shoot(geodesic):
 
 
 def test_a_path_is_continued_under_its_own_alpha(geodesic):
-    first = geodesic(*EXACT, "solver.frames=3", "solver.alpha=0.123", "callbacks=log", "hydra.run.dir=first")
+    first = geodesic(
+        *EXACT, "solver.frames=3", "solver.alpha=0.123", "callbacks=log", "hydra.run.dir=first"
+    )
     assert first.code == 0, first.err
     onward = (*SHOOT, "velocity=continue", f"velocity.path={first.folder}", "callbacks=none")
     for name, given, alpha in (("same", (), 0.123), ("other", ("solver.alpha=0.2",), 0.2)):

@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file
 
 from geodesic_lightning.cli.app import CONF
-from geodesic_lightning.trainer.checkpoint_io import LatestCheckpoint, replace
 from geodesic_lightning.cli.resume import with_former
+from geodesic_lightning.trainer.checkpoint_io import LatestCheckpoint, replace
 
 # Nothing is drawn: these runs are many.
 PLAIN = ("callbacks=log", "~callbacks.curves", "~callbacks.picture", "~callbacks.table")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.data.frames import pair, read_image
+from geodesic_lightning.errors import UserError
 
 
 def noise(width: int = 64, height: int = 64, seed: int = 0) -> Image.Image:

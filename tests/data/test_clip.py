@@ -13,19 +13,19 @@ import torch
 from known import FLAT, smooth_shots
 from PIL import Image
 
+from geodesic_lightning.api import analyse
+from geodesic_lightning.data.clip import clip, clip_points, shipped_clip
+from geodesic_lightning.data.frames import Frames
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional import geodesic_defect as departure
 from geodesic_lightning.functional import length as functional
-from geodesic_lightning.report import clip_report as report
-from geodesic_lightning.api import analyse
-from geodesic_lightning.solvers.assemble import assemble
-from geodesic_lightning.data.clip import clip, clip_points, shipped_clip
-from geodesic_lightning.score.condition import prompts
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.exact import ExactModel, reference
 from geodesic_lightning.models.exact.curve_length import curve_length, resample
-from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+from geodesic_lightning.report import clip_report as report
+from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import NoisePrediction, Score
+from geodesic_lightning.solvers.assemble import assemble
 from geodesic_lightning.solvers.clip import ClipSolver
 
 pytestmark = [  # what Lightning says of a run without data

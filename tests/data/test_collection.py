@@ -8,8 +8,8 @@ from PIL import Image
 
 from geodesic_lightning.benchmark.__main__ import main
 from geodesic_lightning.data.pair_folder import count, numbered, pairs_in
-from geodesic_lightning.models.embedded import pairs_folder
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.embedded import pairs_folder
 
 
 def png(path, colour):

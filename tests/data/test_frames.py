@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from geodesic_lightning.data import frames as module
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.data.frames import Frames, pair, points, read_image, resize, shipped_pair
+from geodesic_lightning.errors import UserError
 
 
 def quadrants(width: int = 32, height: int = 24) -> Image.Image:

@@ -12,23 +12,23 @@ import torch
 from known import FLAT, exact_score
 from PIL import Image
 
-from geodesic_lightning.geometry import spline
-from geodesic_lightning.solvers.assemble import assemble
-from geodesic_lightning.solvers.batches import Batches
-from geodesic_lightning.geometry.piecewise_path import Chain
-from geodesic_lightning.score.condition import Condition, Piecewise, prompts
-from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.exact import ExactModel, density
 from geodesic_lightning.data.keyframes import keyframe_points, keyframes, shipped_keyframes
-from geodesic_lightning.problems.legs import LegsProblem, legs_length
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry import spline
+from geodesic_lightning.geometry.corner_rounding import rounded, turning_angles
 from geodesic_lightning.geometry.manifold import Sphere
+from geodesic_lightning.geometry.piecewise_path import Chain
+from geodesic_lightning.models.exact import ExactModel, density
 from geodesic_lightning.optimizers.descent import Descent
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.problems.boundary_value import Problem
-from geodesic_lightning.geometry.corner_rounding import rounded, turning_angles
+from geodesic_lightning.problems.legs import LegsProblem, legs_length
+from geodesic_lightning.score.condition import Condition, Piecewise, prompts
 from geodesic_lightning.score.estimator import NoisePrediction, Score
-from geodesic_lightning.solvers.bvp import BoundaryValueSolver, solve
+from geodesic_lightning.solvers.assemble import assemble
 from geodesic_lightning.solvers.baselines import FixedSolver
+from geodesic_lightning.solvers.batches import Batches
+from geodesic_lightning.solvers.bvp import BoundaryValueSolver, solve
 
 pytestmark = [  # what Lightning says of a run without data
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),

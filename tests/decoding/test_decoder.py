@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.score.condition import Condition
 
 SHAPE = (3, 2, 2)
 

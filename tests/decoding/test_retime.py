@@ -12,11 +12,6 @@ from known import exact_problem
 
 from geodesic_lightning.decoding import perceptual
 from geodesic_lightning.decoding.beta import fitted
-from geodesic_lightning.geometry.piecewise_path import Chain
-from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.exact import ExactModel
-from geodesic_lightning.geometry.manifold import Euclidean
-from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.decoding.perceptual import distances
 from geodesic_lightning.decoding.retime import (
     BetaPrior,
@@ -26,6 +21,11 @@ from geodesic_lightning.decoding.retime import (
     inverse,
     snapped,
 )
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry.manifold import Euclidean
+from geodesic_lightning.geometry.piecewise_path import Chain
+from geodesic_lightning.models.exact import ExactModel
+from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.solvers.bvp import solve
 
 

@@ -9,18 +9,18 @@ import pytest
 import torch
 from known import exact_problem, random_mixture
 
-from geodesic_lightning.functional import length as functional
-from geodesic_lightning.functional import optics
-from geodesic_lightning.solvers.assemble import automatic
+from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.distance import between, distances, embed
 from geodesic_lightning.distance.__main__ import images_of
 from geodesic_lightning.distance.picture import draw
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.exact import DENSITIES, ExactModel, density
-from geodesic_lightning.data.frames import Frames
+from geodesic_lightning.functional import length as functional
+from geodesic_lightning.functional import optics
 from geodesic_lightning.geometry.manifold import Sphere
+from geodesic_lightning.models.exact import DENSITIES, ExactModel, density
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.score.estimator import NoisePrediction, Score
+from geodesic_lightning.solvers.assemble import automatic
 from geodesic_lightning.solvers.bvp import solve
 
 SMOOTH = ["constant_score", "gaussian", "mixture", "tube_2", "tube_64"]

@@ -9,13 +9,13 @@ import pytest
 import torch
 from known import exact_problem, exact_score, random_mixture
 
-from geodesic_lightning.functional import length as functional
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional import length as functional
+from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.models.exact import DENSITIES, density
 from geodesic_lightning.models.exact.curve_length import curve_length, resample
 from geodesic_lightning.models.exact.families import Slope
-from geodesic_lightning.geometry.manifold import Euclidean, Sphere
-from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.problems.boundary_value import Problem
 
 seeds = pytest.mark.parametrize("seed", range(5))

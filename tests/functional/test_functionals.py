@@ -11,9 +11,9 @@ from scipy.integrate import solve_bvp
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.alternatives import ScoreOuter, Temperature
 from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.descent import Descent
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
-from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.solvers.bvp import solve
 

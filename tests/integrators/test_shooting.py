@@ -11,14 +11,12 @@ import pytest
 import torch
 from known import exact_problem, order, smooth_shots
 
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry import spline
+from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.integrators import adaptive as march
 from geodesic_lightning.integrators import picard
-from geodesic_lightning.geometry import spline
-from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.exact import density
-from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.integrators.adaptive import advance, segment_check, shoot, straight
-from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.integrators.geodesic_ode import (
     CALLS,
     GAUGES,
@@ -29,6 +27,8 @@ from geodesic_lightning.integrators.geodesic_ode import (
     metric_speed,
     strang_step,
 )
+from geodesic_lightning.models.exact import density
+from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.solvers.bvp import solve
 
 shots = cache(smooth_shots)

@@ -7,12 +7,12 @@ import pytest
 import scipy.linalg
 import torch
 
+from geodesic_lightning.decoding.perceptual import Lpips, distances, squared
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.metrics import PROTOCOLS, Measures, smoothness
 from geodesic_lightning.metrics.crossfade import crossfade
 from geodesic_lightning.metrics.fidelity import psnr
 from geodesic_lightning.metrics.frechet import frechet, pooled
-from geodesic_lightning.decoding.perceptual import Lpips, distances, squared
 
 
 def random(*shape, seed=0):

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from geodesic_lightning.score.condition import Condition
-from geodesic_lightning.models.diffusion import DiffusionModel
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.data.frames import Frames
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.scheduler import Scheduler
+from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.score.estimator import NoisePrediction, Score
 
 LONG = "cat " * 100

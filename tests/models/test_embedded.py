@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from geodesic_lightning.models.embedded import cats, pairs_folder, pipeline_folder
+from geodesic_lightning.models.embedded.drawing import draw
 from geodesic_lightning.models.embedded.train import dataset, pairs
 from geodesic_lightning.models.embedded.train.captions import caption, colour
-from geodesic_lightning.models.embedded.drawing import draw
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from geodesic_lightning.data.frames import Frames
+from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.models.exact import DENSITIES, ExactModel, density, reference
 from geodesic_lightning.models.exact.closed_forms import closed_form, constant_score
 from geodesic_lightning.models.exact.curve_length import curve_length, resample
 from geodesic_lightning.models.exact.families import Mixture
 from geodesic_lightning.models.exact.make_references import make, solve, straight
 from geodesic_lightning.models.exact.references import NODES, NUMBERS
-from geodesic_lightning.data.frames import Frames
-from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 
 SEEDS = range(5)
 every = pytest.mark.parametrize("name", DENSITIES)

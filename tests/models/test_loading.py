@@ -14,8 +14,8 @@ import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
-from geodesic_lightning.models.diffusion import DiffusionModel, loading
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.diffusion import DiffusionModel, loading
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -50,7 +50,9 @@ class TestOrder:
         assert "/never" not in caplog.text
 
     def test_one_that_loads_at_once_is_not_spoken_of(self, saved, caplog):
-        caplog.set_level("WARNING", "geodesic_lightning")  # a run before this one may have set another
+        caplog.set_level(
+            "WARNING", "geodesic_lightning"
+        )  # a run before this one may have set another
         assert DiffusionModel(str(saved("sd2"))).source == str(saved("sd2"))
         assert not caplog.records
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.scheduler import Scheduler
 
 peft = pytest.importorskip("peft")

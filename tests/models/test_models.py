@@ -14,12 +14,12 @@ from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 
 from geodesic_lightning.cli import app
-from geodesic_lightning.score.condition import Condition, prompts
+from geodesic_lightning.data.frames import points, shipped_pair
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.diffusion import noise_schedule as levels
-from geodesic_lightning.errors import UserError
-from geodesic_lightning.data.frames import points, shipped_pair
 from geodesic_lightning.models.scheduler import Scheduler
+from geodesic_lightning.score.condition import Condition, prompts
 from geodesic_lightning.score.estimator import NoisePrediction, Score, score_from_noise
 from geodesic_lightning.score.textual_inversion import textual_inversion
 
@@ -314,7 +314,9 @@ class TestMemory:
         [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")],
     )
     def test_an_automatic_batch_halves_and_loses_nothing(self, folder, error, caplog):
-        caplog.set_level("WARNING", "geodesic_lightning")  # a run before this one may have set another
+        caplog.set_level(
+            "WARNING", "geodesic_lightning"
+        )  # a run before this one may have set another
         made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5))
         x, c = random(11, 4, 8, 8), made.embed(["a cat"] * 11)
         expected = made.noise_prediction(x, 581, c)

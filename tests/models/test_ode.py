@@ -12,9 +12,9 @@ import tiny
 import torch
 from known import order
 
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.models import samplers as ode
 from geodesic_lightning.models.diffusion import noise_schedule as levels
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.scheduler import Scheduler
 
 MEAN, WIDTH = 0.7, 0.4

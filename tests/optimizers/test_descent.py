@@ -10,9 +10,9 @@ import torch
 from known import exact_problem, random_mixture
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.models.exact import density
 from geodesic_lightning.models.exact.curve_length import curve_length
-from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.optimizers.descent import Descent
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.solvers.bvp import solve

@@ -12,8 +12,8 @@ from known import exact_problem
 from scipy.interpolate import CubicSpline
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.exact import DENSITIES, density
 from geodesic_lightning.geometry.manifold import Sphere
+from geodesic_lightning.models.exact import DENSITIES, density
 from geodesic_lightning.optimizers.paper import Paper, bisect, density_and_bend
 from geodesic_lightning.solvers.bvp import solve
 

@@ -16,9 +16,9 @@ import pytest
 import tiny
 import torch
 
-from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.scheduler import Scheduler
+from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Contrast, Score
 
 NEGATIVE = "a doubling image"

@@ -14,9 +14,9 @@ import torch
 from known import FLAT, exact_problem, random_mixture
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.models.exact import DENSITIES, density, reference
 from geodesic_lightning.models.exact.curve_length import curve_length
-from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.optimizers import semi_implicit
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit, levels
 from geodesic_lightning.solvers.bvp import solve

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.report import files as artifacts
 from geodesic_lightning.report.files import (
     strip,
@@ -23,7 +24,6 @@ from geodesic_lightning.report.files import (
     write_path,
     write_video,
 )
-from geodesic_lightning.errors import UserError
 
 
 def ramp(n: int = 5, height: int = 64, width: int = 64) -> torch.Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from geodesic_lightning.score.condition import WAYS, Condition, prompts, unconditional
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.exact import ExactModel
+from geodesic_lightning.score.condition import WAYS, Condition, prompts, unconditional
 
 seeds = pytest.mark.parametrize("seed", range(5))
 U = torch.linspace(0, 1, 9, dtype=torch.float64)

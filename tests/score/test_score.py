@@ -8,8 +8,8 @@ import pytest
 import torch
 from known import exact_score
 
-from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.score.estimator import (
     Contrast,
     NoiseFree,

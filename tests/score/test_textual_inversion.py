@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.score.textual_inversion import _read, _write, textual_inversion
 
 TEXTS = ("cat", "a cat")

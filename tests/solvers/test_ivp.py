@@ -12,21 +12,28 @@ import torch
 from known import random_mixture
 
 from geodesic_lightning import callbacks
-from geodesic_lightning.integrators import initial_velocity as launch
-from geodesic_lightning.report.files import write_path
-from geodesic_lightning.solvers.assemble import assemble
-from geodesic_lightning.solvers.batches import Batches
-from geodesic_lightning.score.condition import Condition, prompts
+from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.exact import ExactModel, density
-from geodesic_lightning.data.frames import Frames
-from geodesic_lightning.integrators.initial_velocity import Along, ClipEnd, Onward, PromptChange, Random, Toward
 from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+from geodesic_lightning.integrators import initial_velocity as launch
+from geodesic_lightning.integrators.initial_velocity import (
+    Along,
+    ClipEnd,
+    Onward,
+    PromptChange,
+    Random,
+    Toward,
+)
+from geodesic_lightning.models.exact import ExactModel, density
 from geodesic_lightning.optimizers.integrator import Integrator
-from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.optimizers.picard import Sweeps
+from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+from geodesic_lightning.report.files import write_path
+from geodesic_lightning.score.condition import Condition, prompts
 from geodesic_lightning.score.estimator import NoisePrediction, Score
+from geodesic_lightning.solvers.assemble import assemble
+from geodesic_lightning.solvers.batches import Batches
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver
 from geodesic_lightning.solvers.ivp import InitialValueSolver
 

@@ -10,23 +10,23 @@ import pytest
 import torch
 from known import FLAT, exact_score, random_mixture
 
-from geodesic_lightning.solvers.assemble import assemble
-from geodesic_lightning.solvers.batches import Batches
-from geodesic_lightning.score.condition import prompts
+from geodesic_lightning.data.keyframes import keyframe_points
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry.manifold import Sphere
+from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.geometry.star_path import Star
 from geodesic_lightning.models.exact import ExactModel, density
 from geodesic_lightning.models.exact.families import Slope
-from geodesic_lightning.data.keyframes import keyframe_points
-from geodesic_lightning.problems.legs import LegsProblem
-from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.optimizers.frechet_mean import Karcher
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
-from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.problems.legs import LegsProblem
+from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import NoisePrediction, Score
+from geodesic_lightning.solvers.assemble import assemble
+from geodesic_lightning.solvers.batches import Batches
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver, solve
 from geodesic_lightning.solvers.frechet_mean import MeanSolver
-from geodesic_lightning.geometry.star_path import Star
 
 pytestmark = [  # what Lightning says of a run without data
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from geodesic_lightning.tracking import dashboard
 from geodesic_lightning.solvers.scalars import FINAL, STEP
+from geodesic_lightning.tracking import dashboard
 
 SHOWN_BY_SOME = {"image/fan", "image/mean", "image/picture"}
 

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import distributed, multiprocessing
 
-from geodesic_lightning.models import parallel
 from geodesic_lightning.cli import launch_processes as ranks
+from geodesic_lightning.models import parallel
 
 TWO = ("trainer.devices=2", "trainer.accelerator=cpu")
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}

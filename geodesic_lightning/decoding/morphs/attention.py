@@ -70,7 +70,9 @@ class Mixer:
     def look(self, u: Tensor, way: float) -> None:
         """Mix for frames at places u (n,), at this part of the way down."""
         if self.beta is not None:
-            from geodesic_lightning.decoding.beta import quantile  # late: scipy's distributions take a while
+            from geodesic_lightning.decoding.beta import (
+                quantile,
+            )  # late: scipy's distributions take a while
 
             u = quantile(u, *self.beta)
         self.u = u

@@ -6,16 +6,16 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from geodesic_lightning.models import parallel
-from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.decoding.decoder import Decoder
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.decoding.morphs import lora as low_rank
 from geodesic_lightning.decoding.morphs.adain import adain
 from geodesic_lightning.decoding.morphs.attention import Mixer, mixing
 from geodesic_lightning.decoding.morphs.lora import Lora
 from geodesic_lightning.decoding.morphs.null_text import NullText
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.models import parallel
+from geodesic_lightning.score.condition import Condition
 
 
 class MorphDecoder(Decoder):

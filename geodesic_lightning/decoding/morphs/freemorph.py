@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geodesic_lightning.decoding.morphs.attention import attend, mixing
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.models import parallel
 from geodesic_lightning.score.condition import Condition
-from geodesic_lightning.errors import UserError
-from geodesic_lightning.decoding.morphs.attention import attend, mixing
 
 SHARED, SPLIT = 3 / 8, 3 / 4  # of the way up, where the second and the third stage begin
 KNOTS = (0.0, 1 / 6, 1 / 3, 2 / 3, 5 / 6, 1.0)

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.decoding.perceptual import Perceptual
+from geodesic_lightning.errors import UserError
 
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 DIVERSE = 10  # pieces of the path that rPPD looks at

@@ -15,8 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from geodesic_lightning.models import samplers as ode
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models import samplers as ode
 
 FLOOR, SLACK = (
     1e-5,

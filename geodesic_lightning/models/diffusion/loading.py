@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion.failures import SAFE, Refused, why
 from geodesic_lightning.models.diffusion.folder import PICKLES, check
 from geodesic_lightning.models.diffusion.networks import FAMILIES
-from geodesic_lightning.errors import UserError
 
 log = logging.getLogger("geodesic_lightning")
 

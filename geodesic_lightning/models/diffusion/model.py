@@ -18,16 +18,16 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from geodesic_lightning.models import samplers as ode
+from geodesic_lightning.data.frames import Frames
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.models import parallel
+from geodesic_lightning.models import samplers as ode
 from geodesic_lightning.models.diffusion import loading
 from geodesic_lightning.models.diffusion import noise_schedule as levels
 from geodesic_lightning.models.diffusion.batching import Chunks
 from geodesic_lightning.models.diffusion.lora_file import add_lora
 from geodesic_lightning.models.diffusion.networks import FAMILIES
 from geodesic_lightning.models.diffusion.placement import Placement, dtype_named
-from geodesic_lightning.errors import UserError
-from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.models.scheduler import Scheduler
 
 log = logging.getLogger("geodesic_lightning")
@@ -251,6 +251,7 @@ class DiffusionModel:
             )
 
         self._placement.ready(self._network.denoiser_name)
+
         def many(*part: Tensor) -> Tensor:
             return self._chunks.map(one, *part).to(x)
 

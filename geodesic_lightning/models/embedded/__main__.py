@@ -15,8 +15,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from geodesic_lightning.models.embedded import pairs_folder
-from geodesic_lightning.models.embedded import pipeline_folder
+from geodesic_lightning.models.embedded import pairs_folder, pipeline_folder
 
 
 def main(arguments=None):
@@ -61,8 +60,7 @@ def main(arguments=None):
 
             install(train(chosen.work, chosen.vae_steps, chosen.unet_steps), chosen.pipeline)
     else:
-        from geodesic_lightning.models.embedded.train import evaluation
-        from geodesic_lightning.models.embedded.train import networks
+        from geodesic_lightning.models.embedded.train import evaluation, networks
 
         pipeline = networks.load(chosen.pipeline)
         if chosen.what == "evaluate":

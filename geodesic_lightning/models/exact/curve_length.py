@@ -17,8 +17,8 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-from geodesic_lightning.models.exact.density import Density
 from geodesic_lightning.geometry.manifold import Sphere
+from geodesic_lightning.models.exact.density import Density
 
 __all__ = ["curve_length", "resample"]
 

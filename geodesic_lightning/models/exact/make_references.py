@@ -32,12 +32,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.models.exact.closed_forms import closed_form
 from geodesic_lightning.models.exact.curve_length import curve_length, resample
 from geodesic_lightning.models.exact.density import Density
 from geodesic_lightning.models.exact.problems import DENSITIES, density
 from geodesic_lightning.models.exact.references import NODES, NUMBERS
-from geodesic_lightning.geometry.manifold import Sphere
 
 __all__ = ["SEGMENTS", "Solved", "main", "make", "solve", "starts", "straight"]
 

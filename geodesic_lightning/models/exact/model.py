@@ -18,14 +18,14 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from geodesic_lightning.models import parallel
+from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models import parallel
 from geodesic_lightning.models.exact.curve_length import curve_length
 from geodesic_lightning.models.exact.density import Density
 from geodesic_lightning.models.exact.picture import draw, draw_frames
 from geodesic_lightning.models.exact.problems import density as standard
 from geodesic_lightning.models.exact.references import Reference, reference
-from geodesic_lightning.data.frames import Frames
 
 __all__ = ["ExactModel"]
 

@@ -33,9 +33,9 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.models.exact.density import Density
 from geodesic_lightning.models.exact.families import Mixture, Ring, Slope
-from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 
 __all__ = ["DENSITIES", "density"]
 

@@ -7,12 +7,12 @@ import torch
 from morphing import random
 
 from geodesic_lightning.decoding.beta import quantile
-from geodesic_lightning.score.condition import Condition
-from geodesic_lightning.models.diffusion import DiffusionModel
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.decoding.morphs import freemorph
 from geodesic_lightning.decoding.morphs.attention import Mixer, attend
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.scheduler import Scheduler
+from geodesic_lightning.score.condition import Condition
 
 
 @pytest.fixture

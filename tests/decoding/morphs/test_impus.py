@@ -4,10 +4,10 @@ import pytest
 import torch
 from morphing import decoder
 
-from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.decoding.morphs import lora as low_rank
 from geodesic_lightning.decoding.morphs.lora import Lora, adaptive_rank, diversity
 from geodesic_lightning.decoding.perceptual import embedded
+from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.scheduler import Scheduler
 
 pytest.importorskip("peft")

@@ -7,16 +7,16 @@ import torch
 from morphing import decoder, random
 from torch import nn
 
-from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.decoding.decoder import Decoder
-from geodesic_lightning.models.diffusion import DiffusionModel
-from geodesic_lightning.errors import UserError
 from geodesic_lightning.decoding.morphs import lora as low_rank
 from geodesic_lightning.decoding.morphs.adain import adain
 from geodesic_lightning.decoding.morphs.attention import Mixer, attend, mixed, mixing
 from geodesic_lightning.decoding.morphs.coefficients import noise_diffusion
 from geodesic_lightning.decoding.morphs.lora import Lora
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.scheduler import Scheduler
+from geodesic_lightning.score.condition import Condition
 
 U = torch.tensor([0.0, 0.3, 1.0])
 

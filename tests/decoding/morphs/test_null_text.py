@@ -4,14 +4,14 @@ import pytest
 import torch
 from morphing import random
 
-from geodesic_lightning.score.condition import Condition
-from geodesic_lightning.models.diffusion import DiffusionModel
-from geodesic_lightning.errors import UserError
-from geodesic_lightning.geometry.manifold import Euclidean
 from geodesic_lightning.decoding.morphs.decoder import MorphDecoder
 from geodesic_lightning.decoding.morphs.null_text import NullText, trajectory
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry.manifold import Euclidean
 from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.scheduler import Scheduler
+from geodesic_lightning.score.condition import Condition
 
 
 @pytest.fixture(params=["ddim", "heun"])

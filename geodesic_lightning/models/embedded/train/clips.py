@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from geodesic_lightning.models.embedded.train.captions import caption
 from geodesic_lightning.models.embedded.cats import Cat
+from geodesic_lightning.models.embedded.train.captions import caption
 from geodesic_lightning.models.embedded.train.pairs import NEUTRAL, change
 
 FRAMES, PIXELS, FPS = 25, 128, 12

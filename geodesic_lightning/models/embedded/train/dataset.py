@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from geodesic_lightning.models.embedded.train.captions import caption
 from geodesic_lightning.models.embedded.cats import Cat, sample
+from geodesic_lightning.models.embedded.train.captions import caption
 
 TRAINING_SEED, HELD_OUT_SEED, SIZE = 2025, 7, 128
 

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geodesic_lightning.models.embedded.train import dataset
-from geodesic_lightning.models.embedded import pipeline_folder
-from geodesic_lightning.models.embedded import redraw
+from geodesic_lightning.models.embedded import pipeline_folder, redraw
 from geodesic_lightning.models.embedded.drawing import draw
+from geodesic_lightning.models.embedded.train import dataset
 
 SEED = 77  # of cats that neither network saw
 

@@ -7,8 +7,8 @@ import dataclasses
 import json
 
 from geodesic_lightning.models.embedded import pairs_folder
-from geodesic_lightning.models.embedded.train.captions import caption
 from geodesic_lightning.models.embedded.cats import MOOD_AXES, MOODS, Cat
+from geodesic_lightning.models.embedded.train.captions import caption
 from geodesic_lightning.models.embedded.train.dataset import cat
 
 EVALUATION_SEED, PIXELS, SHIPPED = 11, 256, 24

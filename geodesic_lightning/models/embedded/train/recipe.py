@@ -6,10 +6,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from geodesic_lightning.models.embedded.train import dataset
-from geodesic_lightning.models.embedded.train import latents
-from geodesic_lightning.models.embedded.train import networks
-from geodesic_lightning.models.embedded.train import training
+from geodesic_lightning.models.embedded.train import dataset, latents, networks, training
 from geodesic_lightning.models.embedded.train.autoencoder import Autoencoder
 from geodesic_lightning.models.embedded.train.denoiser import Denoiser
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from geodesic_lightning.models.embedded.train import dataset
 from geodesic_lightning.models.embedded import redraw
+from geodesic_lightning.models.embedded.train import dataset
 
 SEED, DRAWINGS, BATCH = 2026, 24000, 64
 
