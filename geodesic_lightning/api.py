@@ -34,13 +34,8 @@ from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.optimizers.integrator import Integrator
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.score.condition import prompts
-from geodesic_lightning.score.estimator import (
-    Contrast,
-    NoiseFree,
-    NoisePrediction,
-    Score,
-    ScoreDistillation,
-)
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import Contrast, NoiseFree, NoisePrediction, ScoreDistillation
 from geodesic_lightning.solution import Solution, solved
 from geodesic_lightning.solvers import assemble
 from geodesic_lightning.solvers.base import Solver

@@ -23,7 +23,8 @@ from geodesic_lightning.models.exact.density import Density
 from geodesic_lightning.models.exact.families import Mixture, Slope
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.score.condition import Condition
-from geodesic_lightning.score.estimator import NoisePrediction, Score
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import NoisePrediction
 
 SEGMENTS = (8, 16, 32, 64, 128)
 FLAT = Euclidean()

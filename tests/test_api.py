@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from geodesic_lightning import interpolate, mean, through
-from geodesic_lightning.data.frames import SHIPPED, read_image
+from geodesic_lightning.data.frames import SHIPPED
+from geodesic_lightning.data.read_image import read_image
 from geodesic_lightning.decoding.morphs.decoder import morph
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.alternatives import Temperature

@@ -20,7 +20,8 @@ from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.score.condition import prompts
-from geodesic_lightning.score.estimator import Contrast, Field, NoisePrediction, Score
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import Contrast, Field, NoisePrediction
 from geodesic_lightning.solvers.bvp import solve
 
 AROUND = {"timestep_range": (-100, 99)}

@@ -43,7 +43,8 @@ def problem(model, nodes: int):
     from geodesic_lightning.geometry.path import Path as Curve
     from geodesic_lightning.problems.boundary_value import Problem
     from geodesic_lightning.score.condition import prompts
-    from geodesic_lightning.score.estimator import NoisePrediction, Score
+    from geodesic_lightning.score.estimator import Score
+    from geodesic_lightning.score.fields import NoisePrediction
     from geodesic_lightning.solvers.assemble import sphere
 
     frames = shipped_pair("pair_cat")

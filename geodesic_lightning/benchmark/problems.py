@@ -12,7 +12,8 @@ from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.score.condition import prompts
-from geodesic_lightning.score.estimator import Contrast, NoisePrediction, Score
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import Contrast, NoisePrediction
 
 PAIRS = tuple(f"eval_{k:02d}" for k in range(10))
 

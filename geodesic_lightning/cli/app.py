@@ -22,7 +22,6 @@ from omegaconf import DictConfig, OmegaConf
 from geodesic_lightning import __version__
 from geodesic_lightning.cli import config, sweep
 from geodesic_lightning.cli import launch_processes as ranks
-from geodesic_lightning.cli.objectives import objective
 from geodesic_lightning.cli.resume import (
     Terminated,
     check_resumable,
@@ -33,6 +32,7 @@ from geodesic_lightning.cli.resume import (
     with_former,
 )
 from geodesic_lightning.cli.run_folder import refuse_taken, set_aside
+from geodesic_lightning.cli.sweep import objective
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.solvers.batches import Batches
 from geodesic_lightning.trainer.quiet import silence

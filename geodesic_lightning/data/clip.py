@@ -25,7 +25,8 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 
 from geodesic_lightning.data import ffmpeg as film
-from geodesic_lightning.data.frames import Frames, read_image, resize
+from geodesic_lightning.data.frames import Frames
+from geodesic_lightning.data.read_image import read_image, resize
 from geodesic_lightning.errors import UserError
 
 __all__ = ["Clip", "clip", "clip_points", "shipped_clip"]

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from geodesic_lightning.data.frames import SHIPPED, Frames, read_image
+from geodesic_lightning.data.frames import SHIPPED, Frames
+from geodesic_lightning.data.read_image import read_image
 from geodesic_lightning.errors import UserError
 
 __all__ = ["keyframe_points", "keyframes", "shipped_keyframes"]

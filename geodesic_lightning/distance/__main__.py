@@ -62,7 +62,8 @@ def run(words: Sequence[str]) -> dict[str, Any]:
 
     from hydra.utils import instantiate
 
-    from geodesic_lightning.data.frames import Frames, read_image
+    from geodesic_lightning.data.frames import Frames
+    from geodesic_lightning.data.read_image import read_image
     from geodesic_lightning.distance import between, embed
     from geodesic_lightning.distance.picture import draw
     from geodesic_lightning.report.files import write_image, write_json

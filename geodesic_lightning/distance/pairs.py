@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.distance.gauge import Distances, distances
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional.length import Measurement
+from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.path import Manifold, Path
 from geodesic_lightning.optimizers.batched import Together
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit

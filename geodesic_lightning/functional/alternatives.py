@@ -11,7 +11,7 @@ neighbours x₊ and x₋, on flat space (on a sphere differences are logarithms,
                    probable places, with nodes close together where they are unlikely.
                        r = x₊ + x₋ − 2x + (λ/N²) s                        (arXiv 2510.26266)
 
-The density's own, p^(−α)|dx|, is functional.residual. Geodesics of JᵀJ with J = ∇s (arXiv 2510.05509) are
+The density's own, p^(−α)|dx|, is length.residual. Geodesics of JᵀJ with J = ∇s (arXiv 2510.05509) are
 not here: they need products with the network's Jacobian at every node, and J is singular where the score
 does not change.
 """

@@ -12,7 +12,7 @@ def predicted_excess(across: Tensor, spacing: Tensor) -> float:
     predicts with it.
 
     Args:
-        across: r, (N−1, d), the residual's part across the path (functional.residual).
+        across: r, (N−1, d), the residual's part across the path (length.residual).
         spacing: ℓ, mean distance of neighbours.
     """
     segments = len(across) + 1

@@ -22,8 +22,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from geodesic_lightning.functional import length as functional
-from geodesic_lightning.functional.length import Measurement, across
+from geodesic_lightning.functional import quadrature
+from geodesic_lightning.functional.length import across
+from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.path import Manifold
 
@@ -111,13 +112,13 @@ def windows(
 
 
 def measure(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold) -> Measurement:
-    """As functional.measure, for any number of points: windows that share an end are added up."""
+    """As quadrature.measure, for any number of points: windows that share an end are added up."""
     if len(points) <= 2 * WINDOW:
-        return functional.measure(points, scores, alpha, manifold)
+        return quadrature.measure(points, scores, alpha, manifold)
     offset, joined = 0.0, []
     edges = [*range(0, len(points) - WINDOW, WINDOW), len(points) - 1]
     for low, high in pairwise(edges):
-        part = functional.measure(points[low : high + 1], scores[low : high + 1], alpha, manifold)
+        part = quadrature.measure(points[low : high + 1], scores[low : high + 1], alpha, manifold)
         joined.append((offset, part))
         offset += float(part.log_density[-1])
     scale = [torch.exp(torch.tensor(-alpha * o, dtype=torch.float64)) for o, _ in joined]

@@ -15,7 +15,7 @@ import math
 
 import torch
 
-from geodesic_lightning.functional.length import Measurement
+from geodesic_lightning.functional.quadrature import Measurement
 
 
 def distance(measured: Measurement, alpha: float) -> float:

@@ -1,6 +1,6 @@
 """Any optimizer of torch on the elastic string: it descends along −r, and nodes are put back on the manifold.
 
-The gradient that the solver gives is −r (functional.residual), the force of a string whose tension keeps its nodes
+The gradient that the solver gives is −r (length.residual), the force of a string whose tension keeps its nodes
 equally spaced. r has no potential, so an optimizer with a line search has nothing to search on.
 """
 

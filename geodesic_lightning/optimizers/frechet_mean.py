@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional import length as functional
+from geodesic_lightning.functional import quadrature
 from geodesic_lightning.geometry.corner_rounding import end_tangents
 from geodesic_lightning.optimizers.anderson import extrapolate
 from geodesic_lightning.optimizers.batched import Together
@@ -122,7 +122,7 @@ class Karcher(Optimizer):
     def _logarithm(self, leg) -> tuple[Tensor, float]:
         """S e at the centre, (d,), and S, with the density there as the unit."""
         points, scores = leg.latest.points, leg.all_scores
-        found = functional.measure(points, scores, leg.alpha, leg.manifold)
+        found = quadrature.measure(points, scores, leg.alpha, leg.manifold)
         length = found.length * float(torch.exp(leg.alpha * found.log_density[-1]))
         tangent = -end_tangents(points)[0][1]
         tangent = leg.manifold.proju(points[-1], tangent)
@@ -148,5 +148,5 @@ class Karcher(Optimizer):
 
 def rise_along(leg) -> Tensor:
     """log p at the centre over log p at the leg's own point, nats."""
-    found = functional.measure(leg.latest.points, leg.all_scores, leg.alpha, leg.manifold)
+    found = quadrature.measure(leg.latest.points, leg.all_scores, leg.alpha, leg.manifold)
     return found.log_density[-1]

@@ -1,6 +1,6 @@
 """Semi-implicit steps with a curvature shift and Anderson acceleration, from coarse to fine.
 
-Nodes are an elastic string in the density: their residual r (functional.residual) vanishes on the geodesic. Its
+Nodes are an elastic string in the density: their residual r (length.residual) vanishes on the geodesic. Its
 stiff part is the second difference T; the density's curvature is bounded by λ. A step solves for both at once,
 
     F = (T + cI)⁻¹ r,   c = αℓ²λ,   x ← x + F   (accelerated by the last three),

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional import length as functional
+from geodesic_lightning.functional import length, quadrature
 from geodesic_lightning.functional.alternatives import Functional
 from geodesic_lightning.functional.excess import predicted_excess
-from geodesic_lightning.functional.length import Action, Measurement, Residual
+from geodesic_lightning.functional.length import Action, Residual
+from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.score.estimator import Score
@@ -111,9 +112,9 @@ class Problem:
         """Take the scores (N−1, d) of the interior of points (N+1, d) as the latest, without counting them."""
         ends = self._end_scores
         whole = torch.cat([ends[:1], scores, ends[1:]])
-        action = functional.action(points, whole, self.alpha, self.manifold)
+        action = length.action(points, whole, self.alpha, self.manifold)
         if self.functional is None:
-            residual = functional.residual(points, scores, self.alpha, self.manifold)
+            residual = length.residual(points, scores, self.alpha, self.manifold)
         else:
             residual = self.functional(points, whole, self.manifold)
         self.latest = Evaluation(points, scores, residual, action)
@@ -151,7 +152,7 @@ class Problem:
         u = torch.linspace(0, 1, len(points)).to(points)
         scores = self._score(points, u, None)
         self._refuse_not_finite(scores)
-        found = functional.measure(points, scores, self.alpha, self.manifold)
+        found = quadrature.measure(points, scores, self.alpha, self.manifold)
         if found.length_error <= COARSE * found.length:
             return found
         knots = spline.chord_knots(points)
@@ -159,7 +160,7 @@ class Problem:
         middles = self.manifold.projx(middles)
         between = self._score(middles, (u[1:] + u[:-1]) / 2, None)
         self._refuse_not_finite(between)
-        fine = functional.measure(
+        fine = quadrature.measure(
             _interleaved(points, middles), _interleaved(scores, between), self.alpha, self.manifold
         )
         return replace(

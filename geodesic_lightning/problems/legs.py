@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.functional.geodesic_defect import departure
-from geodesic_lightning.functional.length import Action, Measurement
+from geodesic_lightning.functional.length import Action
+from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.score.estimator import Score
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geodesic_lightning.functional.length import Measurement
+from geodesic_lightning.functional.quadrature import Measurement
 
 __all__ = ["draw"]
 

@@ -13,8 +13,8 @@ from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.decoding.retime import EvenInDistance, Timing, snapped
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.alternatives import Functional
-from geodesic_lightning.functional.length import Measurement
 from geodesic_lightning.functional.optics import reading
+from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.problems.legs import problem_on
 from geodesic_lightning.score.estimator import Score

@@ -22,7 +22,7 @@ class BoundaryValueSolver(SteppingSolver):
     """Interpolation. A step scores all interior nodes in one batch; the optimizer bends them.
 
     The loss is the path's length; its gradient is set to −r, the residual of the discrete geodesic
-    equation (functional.residual), since only the score of the density is known.
+    equation (length.residual), since only the score of the density is known.
 
     Args:
         path, score, decoder, alpha, frames: as for Solver.

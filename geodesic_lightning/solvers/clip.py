@@ -12,7 +12,7 @@ from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional import geodesic_defect as departure
 from geodesic_lightning.functional.geodesic_defect import Departure
-from geodesic_lightning.functional.length import Measurement
+from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.problems.boundary_value import Problem

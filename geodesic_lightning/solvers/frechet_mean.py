@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from geodesic_lightning.decoding.decoder import Decoder
-from geodesic_lightning.functional.length import Measurement
+from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.star_path import Star
 from geodesic_lightning.optimizers.frechet_mean import Karcher
 from geodesic_lightning.score.estimator import Score

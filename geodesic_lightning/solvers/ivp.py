@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional.length import Measurement
+from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.path import Manifold, Path
 from geodesic_lightning.integrators.adaptive import straight
 from geodesic_lightning.integrators.initial_velocity import Along, Launch

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from geodesic_lightning.cli import config
 from geodesic_lightning.cli.app import CONF, explain
-from geodesic_lightning.cli.objectives import objective
 from geodesic_lightning.cli.run_folder import claim, set_aside
+from geodesic_lightning.cli.sweep import objective
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geodesic_lightning.data.frames import pair, read_image
+from geodesic_lightning.data.frames import pair
+from geodesic_lightning.data.read_image import read_image
 from geodesic_lightning.errors import UserError
 
 

@@ -18,13 +18,14 @@ from geodesic_lightning.data.clip import clip, clip_points, shipped_clip
 from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional import geodesic_defect as departure
-from geodesic_lightning.functional import length as functional
+from geodesic_lightning.functional import quadrature
 from geodesic_lightning.models.exact import ExactModel, reference
 from geodesic_lightning.models.exact.curve_length import curve_length, resample
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.report import clip_report as report
 from geodesic_lightning.score.condition import prompts
-from geodesic_lightning.score.estimator import NoisePrediction, Score
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import NoisePrediction
 from geodesic_lightning.solvers.assemble import assemble
 from geodesic_lightning.solvers.clip import ClipSolver
 
@@ -224,7 +225,7 @@ def test_windows_change_nothing(monkeypatch):
     problem, points = known.problem, known.at(200)
     scores = problem.score(points)
     arguments = (points, scores, problem.alpha, problem.manifold)
-    whole, measured = departure.departure(*arguments), functional.measure(*arguments)
+    whole, measured = departure.departure(*arguments), quadrature.measure(*arguments)
     monkeypatch.setattr(departure, "WINDOW", 40)
     windows = departure.windows
     monkeypatch.setattr(departure, "windows", lambda count: windows(count, 40))

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from geodesic_lightning.data import frames as module
-from geodesic_lightning.data.frames import Frames, pair, points, read_image, resize, shipped_pair
+from geodesic_lightning.data.frames import Frames, pair, points, shipped_pair
+from geodesic_lightning.data.read_image import read_image, resize
 from geodesic_lightning.errors import UserError
 
 

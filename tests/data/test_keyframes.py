@@ -24,7 +24,8 @@ from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.problems.legs import LegsProblem, legs_length
 from geodesic_lightning.score.condition import Condition, Piecewise, prompts
-from geodesic_lightning.score.estimator import NoisePrediction, Score
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import NoisePrediction
 from geodesic_lightning.solvers.assemble import assemble
 from geodesic_lightning.solvers.baselines import FixedSolver
 from geodesic_lightning.solvers.batches import Batches

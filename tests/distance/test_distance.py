@@ -14,12 +14,12 @@ from geodesic_lightning.distance import between, distances, embed
 from geodesic_lightning.distance.__main__ import images_of
 from geodesic_lightning.distance.picture import draw
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional import length as functional
-from geodesic_lightning.functional import optics
+from geodesic_lightning.functional import optics, quadrature
 from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.models.exact import DENSITIES, ExactModel, density
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
-from geodesic_lightning.score.estimator import NoisePrediction, Score
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import NoisePrediction
 from geodesic_lightning.solvers.assemble import automatic
 from geodesic_lightning.solvers.bvp import solve
 
@@ -164,7 +164,7 @@ def test_one_image_has_no_distance():
 def test_reading_as_a_ray(name):
     problem = DENSITIES[name]()
     points = problem.manifold.geodesic(*problem.ends, torch.linspace(0, 1, 17).double())
-    found = functional.measure(points, problem.score(points), problem.alpha, problem.manifold)
+    found = quadrature.measure(points, problem.score(points), problem.alpha, problem.manifold)
     said = optics.reading(found, problem.alpha)
     index = torch.tensor(said["index"])
     assert float(index[0]) == 1

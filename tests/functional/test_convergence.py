@@ -13,7 +13,7 @@ import pytest
 import torch
 from known import SEGMENTS, exact_problem, order, smooth_shots
 
-from geodesic_lightning.functional import length as functional
+from geodesic_lightning.functional import length, quadrature
 from geodesic_lightning.models.exact.curve_length import curve_length
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.solvers.bvp import solve
@@ -48,7 +48,7 @@ def test_trapezoid_length_is_of_order_two(name):
     problem, errors = known.problem, []
     for segments in SEGMENTS:
         points = known.at(segments)
-        found = functional.action(points, problem.score(points), problem.alpha, problem.manifold)
+        found = length.action(points, problem.score(points), problem.alpha, problem.manifold)
         errors.append(abs(float(found.length) - known.length))
     assert order(SEGMENTS, errors) == pytest.approx(2, abs=0.1)
 
@@ -60,7 +60,7 @@ def test_residual_of_the_true_geodesic_is_of_order_two(name):
     for segments in SEGMENTS:
         points = known.at(segments)
         scores = problem.score(points[1:-1])
-        found = functional.residual(points, scores, problem.alpha, problem.manifold)
+        found = length.residual(points, scores, problem.alpha, problem.manifold)
         scaled.append(float((found.vector / found.spacing**2).norm(dim=-1).max()))
         turning.append(float(found.turning.max()))
     assert order(SEGMENTS, scaled) == pytest.approx(2, abs=0.1)
@@ -73,7 +73,7 @@ def test_measured_log_density_and_length_are_of_order_four(name):
     problem, lengths, densities = known.problem, [], []
     for segments in SEGMENTS:
         points = known.at(segments)
-        found = functional.measure(points, problem.score(points), problem.alpha, problem.manifold)
+        found = quadrature.measure(points, problem.score(points), problem.alpha, problem.manifold)
         lengths.append(abs(found.length - known.length))
         truth = problem.log_density(points)
         densities.append(float((found.log_density - (truth - truth[0])).abs().max()))
@@ -90,7 +90,7 @@ def test_the_error_estimate_bounds_the_error_of_the_length(name):
     problem = known.problem
     for segments in SEGMENTS[1:]:
         points = known.at(segments)
-        found = functional.measure(points, problem.score(points), problem.alpha, problem.manifold)
+        found = quadrature.measure(points, problem.score(points), problem.alpha, problem.manifold)
         assert abs(found.length - known.length) <= found.length_error + 1e-12
         truth = problem.log_density(points)
         error = (found.log_density - (truth - truth[0])).abs().max()
@@ -102,7 +102,7 @@ def test_speed_in_the_metric_is_constant_in_its_own_gauge(name):
     # Per unit of arc length the metric speed of any path is L p^-alpha: measured, not assumed.
     known = shots()[name]
     problem, points = known.problem, known.at(64)
-    found = functional.measure(points, problem.score(points), problem.alpha, problem.manifold)
+    found = quadrature.measure(points, problem.score(points), problem.alpha, problem.manifold)
     truth = problem.log_density(points)
     speed = found.euclidean_length * torch.exp(-problem.alpha * (truth - truth[0]))
     torch.testing.assert_close(found.metric_speed, speed, rtol=1e-4, atol=0)

@@ -10,7 +10,7 @@ import torch
 from known import exact_problem, exact_score, random_mixture
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional import length as functional
+from geodesic_lightning.functional import length, quadrature
 from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.models.exact import DENSITIES, density
@@ -39,7 +39,7 @@ class TestResidual:
     def test_by_hand(self):
         points = torch.tensor([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]], dtype=torch.float64)
         scores = torch.tensor([[3.0, 5.0]], dtype=torch.float64)
-        found = functional.residual(points, scores, 0.1, FLAT)
+        found = length.residual(points, scores, 0.1, FLAT)
         # f + b = (0, −2); ℓ = √2; v ∝ (1, 0), so P s = (0, 5); r = (0, −2 + 0.1·2·5)
         torch.testing.assert_close(found.vector, torch.tensor([[0.0, -1.0]], dtype=torch.float64))
         torch.testing.assert_close(found.force, torch.tensor([[0.0, 5.0]], dtype=torch.float64))
@@ -53,13 +53,13 @@ class TestResidual:
         ends = manifold.projx(curve(0)[[3, -1]])
         u = torch.linspace(0, 1, segments + 1, dtype=torch.float64)
         points = manifold.geodesic(*ends, u)
-        found = functional.residual(points, zero(points[1:-1]), 0.5, manifold)
+        found = length.residual(points, zero(points[1:-1]), 0.5, manifold)
         assert found.vector.abs().max() < 1e-12
 
     @seeds
     def test_along_is_spacing_and_across_is_the_equation(self, seed):
         points = curve(seed)
-        found = functional.residual(points, torch.randn_like(points[1:-1]), 0.3, FLAT)
+        found = length.residual(points, torch.randn_like(points[1:-1]), 0.3, FLAT)
         tangent = points[2:] - points[:-2]
         tangent = tangent / tangent.norm(dim=-1, keepdim=True)
         assert (found.across * tangent).sum(-1).abs().max() < 1e-12
@@ -72,14 +72,14 @@ class TestResidual:
     def test_on_a_sphere_it_is_tangent(self):
         ball = Sphere(2.0)
         points = ball.projx(curve(1) + 0.5)
-        found = functional.residual(points, torch.randn_like(points[1:-1]), 0.3, ball)
+        found = length.residual(points, torch.randn_like(points[1:-1]), 0.3, ball)
         assert (found.vector * points[1:-1]).sum(-1).abs().max() < 1e-12
 
     def test_is_minus_the_gradient_of_the_discrete_energy(self):
         # Without a score Σ|f|²/2 is the string's energy, and −∂/∂x_i of it f + b.
         points = curve(2).requires_grad_()
         ((points[1:] - points[:-1]).square().sum() / 2).backward()
-        found = functional.residual(points.detach(), zero(points.detach()[1:-1]), 0.3, FLAT)
+        found = length.residual(points.detach(), zero(points.detach()[1:-1]), 0.3, FLAT)
         torch.testing.assert_close(found.vector, -points.grad[1:-1])
 
 
@@ -87,7 +87,7 @@ class TestAction:
     def test_by_hand(self):
         points = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 2.0]], dtype=torch.float64)
         scores = torch.tensor([[1.0, 0.0], [3.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
-        found = functional.action(points, scores, 0.5, FLAT)
+        found = length.action(points, scores, 0.5, FLAT)
         # rises: (1 + 3)/2·1 = 2 and (1 + 0)/2·2 = 1
         assert found.log_density.tolist() == pytest.approx([0, 2, 3])
         weight = [1, math.exp(-1), math.exp(-1.5)]
@@ -99,7 +99,7 @@ class TestAction:
     def test_energy_is_at_least_the_square_of_the_length(self, seed):
         points = curve(seed)
         problem = random_mixture(seed, 4)
-        found = functional.action(points, problem.score(points), 0.3, FLAT)
+        found = length.action(points, problem.score(points), 0.3, FLAT)
         assert found.energy >= found.length**2 * (1 - 1e-12)
 
 
@@ -107,7 +107,7 @@ class TestMeasure:
     @seeds
     def test_without_density_it_is_the_curves_own_length(self, seed):
         points = curve(seed, dimension=2)
-        found = functional.measure(points, zero(points), 0.0, FLAT)
+        found = quadrature.measure(points, zero(points), 0.0, FLAT)
         expected = curve_length(density("gaussian"), points, 0.0)
         assert found.length == pytest.approx(expected, rel=1e-7)
         assert found.length == found.euclidean_length
@@ -118,7 +118,7 @@ class TestMeasure:
         ends = torch.tensor([[5.0, 0.0], [0.0, 5.0]], dtype=torch.float64)
         for segments in (4, 8, 16):
             points = ball.geodesic(*ends, torch.linspace(0, 1, segments + 1, dtype=torch.float64))
-            found = functional.measure(points, zero(points), 0.3, ball)
+            found = quadrature.measure(points, zero(points), 0.3, ball)
             # The spline leaves the circle along its radius only, and is brought back: roundoff.
             assert found.length == pytest.approx(5 * math.pi / 2, rel=1e-11)
 
@@ -132,7 +132,7 @@ class TestMeasure:
         def log_p(x):
             return ((x @ matrix) * x).sum(-1) / 2 + x @ shift
 
-        found = functional.measure(points, points @ matrix + shift, 0.2, FLAT)
+        found = quadrature.measure(points, points @ matrix + shift, 0.2, FLAT)
         expected = log_p(points) - log_p(points[:1])
         torch.testing.assert_close(found.log_density, expected, rtol=1e-10, atol=1e-10)
 
@@ -143,8 +143,8 @@ class TestMeasure:
         generator = torch.Generator().manual_seed(seed)
         draw = torch.randn(40, 4, generator=generator, dtype=torch.float64)
         turn = torch.linalg.qr(draw).Q.T  # 4 orthonormal rows in 40 dimensions
-        here = functional.measure(points, scores, 0.3, FLAT)
-        there = functional.measure(points @ turn + 100, scores @ turn, 0.3, FLAT)
+        here = quadrature.measure(points, scores, 0.3, FLAT)
+        there = quadrature.measure(points @ turn + 100, scores @ turn, 0.3, FLAT)
         # 100 beside steps of 0.1 costs three digits.
         assert there.length == pytest.approx(here.length, rel=1e-10)
         assert there.energy == pytest.approx(here.energy, rel=1e-10)
@@ -154,8 +154,8 @@ class TestMeasure:
     def test_backwards_it_is_the_same_path(self, seed):
         points, problem = curve(seed), random_mixture(seed, 4)
         scores = problem.score(points)
-        there = functional.measure(points, scores, 0.3, FLAT)
-        back = functional.measure(points.flip(0), scores.flip(0), 0.3, FLAT)
+        there = quadrature.measure(points, scores, 0.3, FLAT)
+        back = quadrature.measure(points.flip(0), scores.flip(0), 0.3, FLAT)
         rise = there.log_density[-1]
         torch.testing.assert_close(back.log_density, there.log_density.flip(0) - rise)
         # Lengths are relative to their own starts.
@@ -164,13 +164,13 @@ class TestMeasure:
     @seeds
     def test_energy_is_at_least_the_square_of_the_length(self, seed):
         points = curve(seed)
-        found = functional.measure(points, random_mixture(seed, 4).score(points), 0.3, FLAT)
+        found = quadrature.measure(points, random_mixture(seed, 4).score(points), 0.3, FLAT)
         assert found.energy >= found.length**2 * (1 - 1e-9)
 
     @pytest.mark.parametrize("count", [3, 4, 5, 6, 17, 18])
     def test_any_number_of_nodes(self, count):
         points = curve(0, count)
-        found = functional.measure(points, random_mixture(0, 4).score(points), 0.3, FLAT)
+        found = quadrature.measure(points, random_mixture(0, 4).score(points), 0.3, FLAT)
         assert found.u.shape == found.log_density.shape == found.score_norm.shape == (count,)
         assert found.turning.shape == (count - 2,)
         halved = count % 2 == 1 and count > 4
@@ -180,7 +180,7 @@ class TestMeasure:
     def test_takes_float32_in_many_dimensions(self):
         slope = torch.ones(16384)
         points = torch.linspace(0, 1, 17)[:, None] * slope
-        found = functional.measure(points, 1e-3 * slope.expand(17, -1), 0.01, FLAT)
+        found = quadrature.measure(points, 1e-3 * slope.expand(17, -1), 0.01, FLAT)
         # log p = 1e-3·16384·u, |x'| = 128
         rate = 0.01 * 16.384
         assert found.length == pytest.approx(128 * (1 - math.exp(-rate)) / rate, rel=1e-6)

@@ -15,7 +15,8 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.score.condition import Condition
-from geodesic_lightning.score.estimator import NoisePrediction, Score
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import NoisePrediction
 
 LONG = "cat " * 100
 

@@ -20,7 +20,8 @@ from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.diffusion import noise_schedule as levels
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.score.condition import Condition, prompts
-from geodesic_lightning.score.estimator import NoisePrediction, Score, score_from_noise
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import NoisePrediction, score_from_noise
 from geodesic_lightning.score.textual_inversion import textual_inversion
 
 SHAPES = {

@@ -19,7 +19,8 @@ import torch
 from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.score.condition import prompts
-from geodesic_lightning.score.estimator import Contrast, Score
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import Contrast
 
 NEGATIVE = "a doubling image"
 T = 643

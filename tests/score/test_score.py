@@ -10,11 +10,11 @@ from known import exact_score
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.score.condition import Condition
-from geodesic_lightning.score.estimator import (
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import (
     Contrast,
     NoiseFree,
     NoisePrediction,
-    Score,
     ScoreDistillation,
     score_from_noise,
 )

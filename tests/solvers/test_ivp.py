@@ -31,7 +31,8 @@ from geodesic_lightning.optimizers.picard import Sweeps
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.report.files import write_path
 from geodesic_lightning.score.condition import Condition, prompts
-from geodesic_lightning.score.estimator import NoisePrediction, Score
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import NoisePrediction
 from geodesic_lightning.solvers.assemble import assemble
 from geodesic_lightning.solvers.batches import Batches
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver

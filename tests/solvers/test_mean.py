@@ -22,7 +22,8 @@ from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.problems.legs import LegsProblem
 from geodesic_lightning.score.condition import prompts
-from geodesic_lightning.score.estimator import NoisePrediction, Score
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import NoisePrediction
 from geodesic_lightning.solvers.assemble import assemble
 from geodesic_lightning.solvers.batches import Batches
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver, solve

@@ -8,26 +8,26 @@ from omegaconf import MISSING
 
 @dataclass
 class NoisePrediction:
-    _target_: str = "geodesic_lightning.score.estimator.NoisePrediction"
+    _target_: str = "geodesic_lightning.score.fields.NoisePrediction"
     guidance: float = 1.0
 
 
 @dataclass
 class Contrast:
-    _target_: str = "geodesic_lightning.score.estimator.Contrast"
+    _target_: str = "geodesic_lightning.score.fields.Contrast"
     guidance_conditional: float = 1.0
     guidance_negative: float = 1.0
 
 
 @dataclass
 class ScoreDistillation:
-    _target_: str = "geodesic_lightning.score.estimator.ScoreDistillation"
+    _target_: str = "geodesic_lightning.score.fields.ScoreDistillation"
     guidance: float = 100.0
 
 
 @dataclass
 class NoiseFree:
-    _target_: str = "geodesic_lightning.score.estimator.NoiseFree"
+    _target_: str = "geodesic_lightning.score.fields.NoiseFree"
     guidance: float = 7.5
     threshold: int = 200
 
