@@ -57,6 +57,7 @@ class Page(Final):
             _bytes(folder / "strip.png"),
             _bytes(folder / "picture.png"),
             _first(solver),
+            solver.start_name,
             [*self.history, dict(solver.report)],
         )
         write_text(folder / "report.html", render(page))
@@ -74,8 +75,8 @@ def _other(solver: Any) -> tuple[str, torch.Tensor] | None:
     if rival is not None:
         name, path = "geodesic between its ends", rival.path
     elif solver.name == "bvp":
-        name, path = "start (slerp)", copy.deepcopy(solver.path)
-        path.place(path.baseline(solver.path.segments)[1:-1])
+        name, path = solver.start_name, copy.deepcopy(solver.path)
+        path.set_nodes(path.baseline(solver.path.segments)[1:-1])
     else:
         return None
     model = solver.problem.score.model

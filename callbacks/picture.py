@@ -29,10 +29,9 @@ class Picture(Final):
 
     def write(self, trainer: Trainer, solver: Any) -> None:
         """Draw the path, and the reference where there is one for these ends."""
-        model = solver.problem.score.model
-        if not hasattr(model, "picture"):
+        picture = solver.problem.score.model.picture(solver.path.points().cpu())
+        if picture is None:
             return
-        known = model.reference
         path = Path(self.folder) / "picture.png"
-        write_image(model.picture(solver.path.points().cpu(), known and known.nodes), path)
+        write_image(picture, path)
         log_image(trainer, "image/picture", path)

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from geodesic_lightning.report.files import write_path
+from geodesic_lightning.report.files import path_tensors, write_path
 
 from .final import Final
 
@@ -36,11 +36,11 @@ class SavePath(Final):
     def write(self, trainer: Trainer, solver: Any) -> None:
         """The solved path."""
         self._alpha = solver.problem.alpha
-        self._save(_tensors(solver), trainer.global_step, finished=True)
+        self._save(path_tensors(solver.path), trainer.global_step, finished=True)
 
     def on_train_batch_end(self, trainer: Trainer, solver: Any, *_: object) -> None:
         """Remember the nodes if they are finite."""
-        tensors = _tensors(solver)
+        tensors = path_tensors(solver.path)
         if torch.isfinite(tensors["nodes"]).all():
             self._good, self._step = tensors, trainer.global_step
             self._alpha = solver.problem.alpha
@@ -54,11 +54,3 @@ class SavePath(Final):
     def _save(self, tensors: dict[str, Tensor], step: int, finished: bool) -> None:
         metadata = {"step": step, "finished": finished, "alpha": self._alpha}
         write_path(Path(self.folder) / "path.safetensors", tensors, metadata)
-
-
-def _tensors(solver: Any) -> dict[str, Tensor]:
-    """Copies of the nodes, their places and the two ends."""
-    path = solver.path
-    nodes = path.nodes.detach().clone()
-    ends = path.points().detach()[[0, -1]].reshape(2, *nodes.shape[1:])
-    return {"nodes": nodes, "u": path.u.detach().clone(), "ends": ends}

@@ -14,12 +14,15 @@
 All take the settings of `Settings` by name.
 """
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Any, TypedDict, Unpack
 
 import torch
+from torch import Tensor
 
 from geodesic_lightning.data.clip import Clip, clip
 from geodesic_lightning.data.frames import Frames, image, pair
@@ -27,22 +30,24 @@ from geodesic_lightning.data.keyframes import keyframes
 from geodesic_lightning.decoding.decoder import Decoder, plain
 from geodesic_lightning.decoding.retime import Timing
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional.alternatives import Functional
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.integrators.initial_velocity import Random, Toward, Velocity
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.optimizers.integrator import Integrator
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+from geodesic_lightning.protocols import Functional, Metrics
+from geodesic_lightning.report import files
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import Contrast, NoiseFree, NoisePrediction, ScoreDistillation
-from geodesic_lightning.solution import Solution, solved
 from geodesic_lightning.solvers import assemble
 from geodesic_lightning.solvers.base import Solver
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver
 from geodesic_lightning.solvers.clip import ClipSolver
 from geodesic_lightning.solvers.frechet_mean import MeanSolver
 from geodesic_lightning.solvers.ivp import InitialValueSolver
+from geodesic_lightning.trainer.loop import run
+from geodesic_lightning.trainer.quiet import quiet
 
 __all__ = [
     "Frames",
@@ -69,12 +74,13 @@ class Settings(TypedDict, total=False):
         alpha: density exponent ≥ 0; None takes the model's for this score.
         segments, frames: pieces of the path, images of the film; 16 and 17.
         scheduler: sampler and noise level of the path; None is Scheduler().
-        optimizer: maker (parameters, problem=, segments=) → Optimizer, in place of the solver's
-            usual one.
+        optimizer: maker (path, segments=) → PathOptimizer, as partial(SemiImplicit, memory=5), in place of
+            the solver's usual one.
         condition, manifold: makers as for `assemble.assemble`.
-        timing: which places of the path the film shows (retime.py); None is equal distances.
-        decoder: maker of what turns the path between two images into frames (morphs/decoder.py).
-        functional: what is bent in place of the density's length (functionals.py), by `interpolate`.
+        timing: which places of the path the film shows (decoding/retime.py); None is equal distances.
+        decoder: maker of what turns the path between two images into frames (decoding/morphs/decoder.py).
+        functional: what is bent in place of the density's length (functional/alternatives.py), by `interpolate`.
+        metrics: what else a morph is measured by (metrics.Measures); summary["measures"] has the figures.
         device: where to compute; None is a GPU if there is one.
         seed: of whatever is random.
     """
@@ -91,8 +97,63 @@ class Settings(TypedDict, total=False):
     timing: Timing | None
     decoder: Callable[..., Decoder]
     functional: Functional | None
+    metrics: Metrics | None
     device: str | torch.device | None
     seed: int
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A solved path.
+
+    Attributes:
+        frames: (m, 3, H, W) images in [0, 1]; given ones stand as they are, both ends or the start.
+        nodes: (N+1, *latent_shape) latents of the path, the ends included.
+        u: (N+1,) places of the nodes in [0, 1].
+        log_density: (N+1,) nats, relative to u = 0.
+        length: in the metric p^(−α)|dx|, relative to the density at u = 0.
+        evaluations: scores of single latents spent on solving.
+        summary: everything that the command line's summary.json says.
+        tensors: what path.safetensors holds.
+    """
+
+    frames: Tensor
+    nodes: Tensor
+    u: Tensor
+    log_density: Tensor
+    length: float
+    evaluations: int
+    summary: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+    def save(self, folder: str | FilePath, fps: float = 12) -> FilePath:
+        """Write path.safetensors, summary.json, video.mp4, strip.png and frames/; returns the folder.
+
+        Raises:
+            UserError: the folder already holds a run, or cannot be written.
+        """
+        folder = FilePath(folder).expanduser()
+        if (folder / "summary.json").exists():
+            raise UserError(
+                f"{folder} already holds a run, expected a new folder: nothing is overwritten."
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{folder} cannot be made ({error.strerror}): give another folder."
+            ) from error
+        metadata = {
+            "step": self.summary.get("steps", 0),
+            "finished": True,
+            "alpha": self.summary["alpha"],
+        }
+        files.write_path(folder / "path.safetensors", self.tensors, metadata)
+        files.write_json(folder / "summary.json", self.summary)
+        files.write_video(self.frames, folder / "video.mp4", fps)
+        files.write_frames(self.frames, folder / "frames")
+        files.write_image(files.strip(self.frames), folder / "strip.png")
+        return folder
 
 
 def interpolate(
@@ -182,7 +243,7 @@ def extrapolate(
     Args:
         start: image file or PIL image; toward: a second one, or None for a random direction.
         prompt, prompt_toward: what they show.
-        velocity: in place of that direction, one of launch.py: Onward("outputs/cat"), say, which
+        velocity: in place of that direction, one of integrators/initial_velocity.py: Onward("outputs/cat"), say, which
             goes on past `toward`.
         length: how far, in the velocity's unit: with `toward` the distance of the two images.
         gauge: euclidean, or metric: then length is in the metric.
@@ -242,6 +303,7 @@ def _run(
     timing: Timing | None = None,
     decoder: Callable[..., Decoder] = plain,
     functional: Functional | None = None,
+    metrics: Metrics | None = None,
     device: str | torch.device | None = None,
     seed: int = 0,
 ) -> Solution:
@@ -259,6 +321,7 @@ def _run(
         raise UserError("scheduler: the model given has its own, expected None.")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     clock = assemble.Clock()
+    context = {"model": model.name, "seed": seed, "seconds": clock.seconds}
     built = assemble.assemble(
         model.to(device),
         given,
@@ -273,6 +336,40 @@ def _run(
         timing=timing,
         decoder=decoder,
         functional=functional,
+        metrics=metrics,
+        context=context,
     )
-    context = {"model": model.name, "seed": seed, "seconds": clock.seconds}
-    return solved(built, context, device)
+    return solved(built, device)
+
+
+def solved(solver: Solver, device: torch.device) -> Solution:
+    """Run the solver under a quiet Trainer and gather what came of it."""
+    import lightning
+
+    began = time.perf_counter()
+    with quiet():
+        trainer = lightning.Trainer(
+            accelerator="gpu" if device.type == "cuda" else device.type,
+            devices=1,
+            max_epochs=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        run(trainer, solver)
+    images, path, measured = solver.frames(), solver.path, solver.measurement
+    assert measured is not None
+    summary = solver.summary()
+    before = sum(solver.context.get("seconds", {}).values())
+    summary["seconds"]["total"] = before + time.perf_counter() - began
+    return Solution(
+        frames=images,
+        nodes=path.chart(path.points()).cpu(),
+        u=path.u.cpu(),
+        log_density=measured.log_density,
+        length=summary["length"],
+        evaluations=summary["score_evaluations"],
+        summary=summary,
+        tensors=files.path_tensors(path),
+    )

@@ -30,7 +30,7 @@ def geodesic(monkeypatch, capsys, tmp_path):
 
     Runs go to `run` there, and are not logged to W&B, unless the overrides say otherwise.
     """
-    from geodesic_lightning.cli import app
+    from geodesic_lightning.__main__ import main
 
     place = tmp_path / "place"
     place.mkdir()
@@ -47,7 +47,7 @@ def geodesic(monkeypatch, capsys, tmp_path):
         capsys.readouterr()
         code: int | str | None = 0
         try:
-            app.main()
+            main()
         except SystemExit as leaving:
             code = leaving.code or 0
         out, err = capsys.readouterr()

@@ -38,12 +38,16 @@ def exact_score(problem: str | Density, **options) -> Score:
 
 
 def exact_problem(
-    problem: str | Density, segments: int = 16, alpha: float | None = None, dtype=torch.float64
+    problem: str | Density,
+    segments: int = 16,
+    alpha: float | None = None,
+    dtype=torch.float64,
+    score=None,
 ) -> Problem:
-    """The problem between an exact density's standard ends, from the straight line."""
+    """The problem between an exact density's standard ends, from the straight line; by another score if given."""
     chosen = density(problem) if isinstance(problem, str) else problem
     path = Path(*chosen.ends.to(dtype), chosen.manifold, segments)
-    return Problem(path, exact_score(problem), chosen.alpha if alpha is None else alpha)
+    return Problem(path, score or exact_score(problem), chosen.alpha if alpha is None else alpha)
 
 
 def random_mixture(

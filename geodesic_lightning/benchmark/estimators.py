@@ -18,11 +18,11 @@ from geodesic_lightning.data.frames import shipped_pair
 from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import Contrast, Field, NoisePrediction
-from geodesic_lightning.solvers.bvp import solve
 
 AROUND = {"timestep_range": (-100, 99)}
 ESTIMATORS: dict[str, dict] = {
@@ -86,16 +86,22 @@ def study(model, alphas: dict[str, float], pairs: int = 2, seeds: int = 3) -> It
 def _run(model, judge: Problem, field: Field, options: dict, seed: int, start) -> tuple:
     path = Path(judge.path.start, judge.path.end, judge.manifold)
     score = Score(model, judge.score.condition, field, seed=seed, **options)
-    problem = Problem(path, score, judge.alpha)
     before = model.evaluations
-    path.place(path.baseline(4)[1:-1])
-    noise = problem.noise_to_signal()
-    problem.evaluations = 0
+    path.set_nodes(path.baseline(4)[1:-1])
+    noise = Problem(path, score, judge.alpha).evaluate().legs[0].noise_to_signal()
+    problem = Problem(path, score, judge.alpha)
     made = solve(problem, partial(SemiImplicit), 16)
     passes = model.evaluations - before
     found = judge.measure(path.points())
     gain = float(found.log_density.mean() - start.log_density.mean())
-    return noise, made.noisy, problem.evaluations, passes, found.length / start.length, gain
+    return (
+        noise,
+        made.parts[0].noisy,
+        problem.evaluations,
+        passes,
+        found.length / start.length,
+        gain,
+    )
 
 
 def table(rows: list[Row]) -> str:

@@ -90,18 +90,10 @@ def _sweep(posed, sweeps: int, nodes: int) -> None:
     """Iterations of the fast optimizer on its finest level alone, none of which ends early."""
     from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 
-    optimizer = SemiImplicit(
-        [posed.path.nodes], problem=posed, segments=nodes + 1, tolerance=1e-30, mode="fast"
-    )
-    optimizer.state[optimizer.nodes]["level"] = len(optimizer.levels) - 1
-
-    def closure():
-        latest = posed.evaluate()
-        posed.path.nodes.grad = -posed.path.chart(latest.residual.vector)
-        return latest.action.length
-
+    optimizer = SemiImplicit(posed.path, nodes + 1, tolerance=1e-30, mode="fast")
+    optimizer._now["level"] = len(optimizer.levels) - 1
     for _ in range(sweeps):
-        optimizer.step(closure)
+        optimizer.step(posed.evaluate().legs[0])
 
 
 class _Clock:

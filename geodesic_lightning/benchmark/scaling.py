@@ -4,12 +4,15 @@ import resource
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.benchmark.problems import Case
 from geodesic_lightning.benchmark.trace import Stopwatch
+from geodesic_lightning.optimizers.batched import Batched
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+from geodesic_lightning.problems.boundary_value import Problem
 
 SEGMENTS = (16, 32, 64, 128, 256)
 
@@ -28,26 +31,19 @@ class Row:
 def study(case: Case, sweeps: int = 3) -> Iterator[Row]:
     """Rows from few segments to many, so that the peak of memory is each row's own."""
     for segments in SEGMENTS:
-        problem = case.fresh()
-        problem.path.place(problem.path.baseline(segments)[1:-1])
-        clock = problem.score = Stopwatch(problem.score)
-        made = SemiImplicit(
-            [problem.path.nodes],
-            problem=problem,
-            segments=segments,
-            tolerance=1e-12,
-            coarse_iterations=0,
-        )
-
-        def closure(problem=problem):
-            return problem.evaluate().action.length
-
+        fresh = case.fresh()
+        clock = Stopwatch(fresh.score)
+        problem = Problem(fresh.path, clock, fresh.alpha)
+        problem.path.set_nodes(problem.path.baseline(segments)[1:-1])
+        make = partial(SemiImplicit, tolerance=1e-12, coarse_iterations=0)
+        made = Batched(make, problem, segments)
+        made.prepare()
         while made.report.get("level") != segments:
-            made.step(closure)
+            made.step(problem.evaluate())
         network, other = [], []
         for _ in range(sweeps):
             before, began = clock.seconds, time.perf_counter()
-            made.step(closure)
+            made.step(problem.evaluate())
             total = time.perf_counter() - began
             network.append(clock.seconds - before)
             other.append(total - network[-1])

@@ -6,17 +6,16 @@ the embedded model; taking them costs evaluations that are not counted. The refe
 shortest length that any of the solvers reached.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-
-from torch.optim import Optimizer
 
 from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.benchmark.problems import Case
 from geodesic_lightning.benchmark.trace import Trace, trace
 from geodesic_lightning.optimizers.paper import Paper
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+from geodesic_lightning.protocols import MakeOptimizer
 
 PAPER_RATES = (0.1, 0.03, 0.01)
 SEGMENTS = 16
@@ -42,15 +41,15 @@ class Row:
     start: float
 
 
-def methods(rates: Iterable[float]) -> dict[str, Callable[..., Optimizer]]:
+def methods(rates: Iterable[float]) -> dict[str, MakeOptimizer]:
     """The fast solver, the paper's scheme as shipped, and with its levels run out at each learning rate."""
-    found: dict[str, Callable[..., Optimizer]] = {"fast": SemiImplicit, "paper": Paper}
+    found: dict[str, MakeOptimizer] = {"fast": SemiImplicit, "paper": Paper}
     for rate in rates:
         found[f"paper, lr {rate:g}, levels run out"] = partial(Paper, lr=rate, end_early=False)
     return found
 
 
-def compare(case: Case, solvers: dict[str, Callable[..., Optimizer]]) -> list[Row]:
+def compare(case: Case, solvers: dict[str, MakeOptimizer]) -> list[Row]:
     """All solvers on one problem."""
     looks = 40 if case.reference else 8  # a look at a network costs as much as a sweep
     traces = {

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry import spline
+from geodesic_lightning.optimizers.batched import Batched
 from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.protocols import MakeOptimizer, Manifold, Score
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Trace:
 
 def trace(
     problem: Problem,
-    optimizer: Callable[..., Optimizer],
+    optimizer: MakeOptimizer,
     segments: int,
     length: Callable[[Tensor], float],
     looks: int = 40,
@@ -65,19 +66,14 @@ def trace(
             which are not counted.
     """
     clock = Stopwatch(problem.score)
-    problem.score = clock
-    made = optimizer([problem.path.nodes], problem=problem, segments=segments)
+    problem = Problem(problem.path, clock, problem.alpha, problem.functional)
+    made = Batched(optimizer, problem, segments)
+    made.prepare()
     seen: list[tuple[int, Tensor]] = []
-
-    def closure() -> Tensor:
-        latest = problem.evaluate()
-        problem.path.nodes.grad = -problem.path.chart(latest.residual.vector)
-        return latest.action.length
-
     began = time.perf_counter()
     try:
         while not made.finished:
-            made.step(closure)
+            made.step(problem.evaluate())
             seen.append((problem.evaluations, problem.path.points()))
     except UserError as error:
         return Trace(
@@ -100,7 +96,7 @@ def trace(
     return Trace(spent, len(seen), lengths, seconds, network, made.converged)
 
 
-def _even(points: Tensor, segments: int, manifold) -> Tensor:
+def _even(points: Tensor, segments: int, manifold: Manifold) -> Tensor:
     return (
         points if len(points) == segments + 1 else manifold.projx(spline.resample(points, segments))
     )
@@ -109,15 +105,14 @@ def _even(points: Tensor, segments: int, manifold) -> Tensor:
 class Stopwatch:
     """A score that knows how long it has taken."""
 
-    def __init__(self, score) -> None:
+    def __init__(self, score: Score) -> None:
         self.score, self.seconds = score, 0.0
+        self.model, self.field = score.model, score.field
+        self.stochastic, self.curvature_bound = score.stochastic, score.curvature_bound
 
-    def __getattr__(self, name: str):
-        return getattr(self.score, name)
-
-    def __call__(self, x: Tensor, u: Tensor, draw: int | None = None) -> Tensor:
+    def __call__(self, x: Tensor, u: Tensor, rng_step: int | None = None) -> Tensor:
         began = time.perf_counter()
-        found = self.score(x, u, draw)
+        found = self.score(x, u, rng_step)
         if found.is_cuda:
             torch.cuda.synchronize()
         self.seconds += time.perf_counter() - began

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 import sys
 import time
 import traceback
@@ -20,8 +19,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from geodesic_lightning import __version__
-from geodesic_lightning.cli import config, sweep
-from geodesic_lightning.cli import launch_processes as ranks
+from geodesic_lightning.cli import config, launch_processes, sweep
+from geodesic_lightning.cli.compose import CONF, early
 from geodesic_lightning.cli.resume import (
     Terminated,
     check_resumable,
@@ -34,12 +33,7 @@ from geodesic_lightning.cli.resume import (
 from geodesic_lightning.cli.run_folder import refuse_taken, set_aside
 from geodesic_lightning.cli.sweep import objective
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.solvers.batches import Batches
 from geodesic_lightning.trainer.quiet import silence
-
-HERE = Path(__file__).parent.parent
-CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
-config.register()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -80,7 +74,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     began = time.perf_counter()
     config.check(cfg)
     OmegaConf.resolve(cfg)
-    folder = Path(cfg.folder)
+    folder = Path(cfg.folder).expanduser()
     # A sweep's folder is its own: what stands in a job's is of the job itself, killed or queued again.
     resume = checkpoint((sweep.folder() and set_aside(folder)) or cfg.resume)
     refuse_taken(folder, "hydra.run.dir")
@@ -92,68 +86,70 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
     from geodesic_lightning.report.files import write_json
     from geodesic_lightning.solvers.assemble import Clock, assemble
+    from geodesic_lightning.trainer import loop
     from geodesic_lightning.trainer.checkpoint_io import replace
 
     clock = Clock(began=began)
     silence()
-    scheduler = instantiate(cfg.scheduler)
-    parts = {group: instantiate(cfg[group]) for group in ("score", "condition", "manifold")}
-    parts["solver"] = instantiate(cfg.solver, optimizer=instantiate(cfg.optimizer))
-    parts["velocity"] = instantiate(cfg.velocity)
-    parts["timing"] = instantiate(cfg.retime)
-    parts["decoder"] = instantiate(cfg.decoder)
-    parts["functional"] = instantiate(cfg.functional)
+    parts = parts_of(cfg)
     rehearse(parts)
-    metrics = instantiate(cfg.metrics)
-    callbacks = [instantiate(one) for one in cfg.callbacks.values()]
+    parts["metrics"] = instantiate(cfg.metrics)
     loggers = [instantiate(one) for one in cfg.logger.values()]
-    settings = OmegaConf.to_container(cfg.trainer)
-    if "RANK" in os.environ:
-        from geodesic_lightning.trainer.replicated_strategy import strategy
-
-        settings["strategy"] = strategy(settings["strategy"])
-    trainer = instantiate(
-        settings,
-        default_root_dir=str(folder),
-        callbacks=callbacks,
-        logger=loggers,
-        enable_checkpointing="checkpoint" in cfg.callbacks,
-    )
+    trainer = trainer_of(cfg, folder, loggers)
     lightning.seed_everything(cfg.seed, verbose=False)
-    model = instantiate(cfg.model)(scheduler=scheduler)
+    model = instantiate(cfg.model)(scheduler=instantiate(cfg.scheduler))
     model.to(trainer.strategy.root_device)
     clock.lap("load")
-    solver = assemble(model, frames, **parts, clock=clock)
-    metrics.check(solver)
-    solver.metrics = metrics
+    context = {"model": model.name, "seed": cfg.seed, "seconds": clock.seconds}
+    solver = assemble(model, frames, **parts, clock=clock, context=context)
+    context["score"] = solver.problem.score.field.name
     if resume:
         check_resumable(resume, solver)
         if "checkpoint" in cfg.callbacks:  # so that this run can be resumed from its start
             replace(folder / "checkpoints" / "last.ckpt", Path(resume).read_bytes())
-    field = solver.problem.score.field.name
-    solver.context = {
-        "model": model.name,
-        "seed": cfg.seed,
-        "score": field,
-        "seconds": clock.seconds,
-    }
     for logger in loggers:
         logger.log_hyperparams(OmegaConf.to_container(cfg))
     try:
-        for verb in solver.verbs:
-            go(trainer, solver, verb, resume)
+        summary = loop.run(trainer, solver, resume)
     except (SystemExit, KeyboardInterrupt, Terminated) as leaving:
         if (code := stopped(leaving)) is None:
             raise
         print(interrupted(folder, trainer.global_step, sweep.folder()), file=sys.stderr)
         sys.exit(code)
-    summary = solver.summary()
     summary["seconds"]["total"] = time.perf_counter() - began
     summary["metrics"] = {name: float(value) for name, value in trainer.callback_metrics.items()}
     summary["versions"] = versions()
-    summary["overrides"] = list(HydraConfig.get().overrides.task)
+    summary["overrides"] = sweep.overrides()
     write_json(folder / "summary.json", summary)
     return summary
+
+
+def parts_of(cfg: DictConfig) -> dict[str, Any]:
+    """What `assemble` puts together, made from the configuration; nothing of it needs the model."""
+    parts = {group: instantiate(cfg[group]) for group in ("score", "condition", "manifold")}
+    return parts | {
+        "solver": instantiate(cfg.solver, optimizer=instantiate(cfg.optimizer)),
+        "velocity": instantiate(cfg.velocity),
+        "timing": instantiate(cfg.retime),
+        "decoder": instantiate(cfg.decoder),
+        "functional": instantiate(cfg.functional),
+    }
+
+
+def trainer_of(cfg: DictConfig, folder: Path, loggers: list[Any]) -> Any:
+    """The Trainer with its callbacks."""
+    settings: Any = OmegaConf.to_container(cfg.trainer)
+    if "RANK" in os.environ:
+        from geodesic_lightning.trainer.replicated_strategy import strategy
+
+        settings["strategy"] = strategy(settings["strategy"])
+    return instantiate(
+        settings,
+        default_root_dir=str(folder),
+        callbacks=[instantiate(one) for one in cfg.callbacks.values()],
+        logger=loggers,
+        enable_checkpointing="checkpoint" in cfg.callbacks,
+    )
 
 
 def rehearse(parts: dict[str, Any]) -> None:
@@ -175,16 +171,6 @@ def rehearse(parts: dict[str, Any]) -> None:
     assemble(ExactModel("gaussian"), points([2.0, 0.0], [0.0, 1.0]), **parts)
 
 
-def go(trainer, solver, verb: str, resume: str | None) -> None:
-    """One verb of the trainer. A path has no data: a batch is an empty hand."""
-    if verb == "fit":
-        trainer.fit(solver, train_dataloaders=Batches(), ckpt_path=resume)
-    elif verb == "validate":
-        trainer.validate(solver, dataloaders=[0], verbose=False)
-    else:
-        raise ValueError(f"unknown verb {verb!r}: expected fit or validate")
-
-
 def versions() -> dict[str, str]:
     """Of this project and of what it stands on."""
     names = ("torch", "lightning", "diffusers", "transformers", "hydra-core")
@@ -197,20 +183,17 @@ def versions() -> dict[str, str]:
 
 def main() -> None:
     """Run, and tell the user's errors in one sentence; `debug=true` shows their traceback."""
-    os.environ.setdefault(
-        "HYDRA_FULL_ERROR", "1"
-    )  # Hydra then raises what went wrong, and we say it
-    if sys.argv[1:2] == ["distance"]:
-        from geodesic_lightning.distance.__main__ import main as distance
-
-        return distance(sys.argv[2:])
+    # Hydra then raises what went wrong, and we say it.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Idle threads of OpenMP wait asleep: where other programs want the cores too, waiting awake costs both dearly.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if (count := ranks.asked(sys.argv[1:])) > 1:
-        sys.exit(ranks.start(count, sys.argv[1:]))
-    sys.argv[1:] = ranks.quieted(sys.argv[1:])
-    debug = any(re.fullmatch(r"\+*debug=(true|True|1|yes|on)", a) for a in sys.argv)
-    sys.argv[1:] = with_former(sys.argv[1:])
+    known = early(sys.argv[1:])
+    if known.resume:
+        sys.argv[1:] = with_former(sys.argv[1:], known.resume)
+        known = early(sys.argv[1:])
+    if (count := launch_processes.asked(known.devices)) > 1:
+        sys.exit(launch_processes.start(count, sys.argv[1:]))
+    sys.argv[1:] = launch_processes.quieted(sys.argv[1:])
     try:
         with terminable():
             task()
@@ -219,7 +202,7 @@ def main() -> None:
         sys.exit(stopped(leaving))
     except Exception as error:
         told = explain(error)
-        if debug or told is None:
+        if known.debug or told is None:
             raise
         sys.exit(f"Error: {told}")
 

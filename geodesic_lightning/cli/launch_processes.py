@@ -5,7 +5,6 @@ as anybody sees it; the others compute, write into a folder that vanishes, and s
 """
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -18,12 +17,10 @@ GRACE = 10.0  # seconds that processes have to leave when one has failed
 QUIET = "GEODESIC_LIGHTNING_RANK_FOLDER"
 
 
-def asked(words: Sequence[str]) -> int:
-    """Processes that the settings want on this machine; 1 where they were started by somebody else."""
-    if "RANK" in os.environ or "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ:
-        return 1
-    found = [re.fullmatch(r"\+*trainer\.devices=(\d+)", word) for word in words]
-    return max([int(one[1]) for one in found if one], default=1)
+def asked(devices: int) -> int:
+    """Processes to start for so many devices; 1 where they were started by somebody else."""
+    started = {"RANK", "LOCAL_RANK", "SLURM_PROCID"} & set(os.environ)
+    return 1 if started else devices
 
 
 def start(count: int, words: Sequence[str]) -> int:

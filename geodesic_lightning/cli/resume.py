@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -38,14 +39,16 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def with_former(words: Sequence[str]) -> list[str]:
+def with_former(words: Sequence[str], resume: str | None) -> list[str]:
     """The command line, before it the settings of the run it resumes that it does not set itself.
 
     A word of a group (model=…) also replaces what was set in it (model.…=…).
+
+    Args:
+        resume: the folder of that run; None for none.
     """
     given = {_key(word): word for word in words if "=" in word}
-    resumed = given.get("resume", "").partition("=")[2].strip("'\"")
-    former = settings(Path(resumed)) if resumed else None
+    former = settings(Path(resume)) if resume else None
     if former is None:
         return list(words)
     kept = [
@@ -80,7 +83,7 @@ def checkpoint(resume: str | Path | None) -> str | None:
     """
     if resume is None:
         return None
-    folder = Path(resume)
+    folder = Path(resume).expanduser()
     found = folder / "checkpoints" / "last.ckpt" if folder.is_dir() else folder
     if found.is_file():
         return str(found)
@@ -92,7 +95,7 @@ def checkpoint(resume: str | Path | None) -> str | None:
     )
 
 
-def check_resumable(resume: str, solver) -> None:
+def check_resumable(resume: str, solver: Any) -> None:
     """Raise UserError unless the checkpoint is of a path between these ends, by this optimizer."""
     import torch
 
@@ -108,20 +111,19 @@ def check_resumable(resume: str, solver) -> None:
             f"resume: {resume} is not a run's checkpoint: give a run's folder."
         ) from error
     for name, own in solver.named_buffers():
-        if name in getattr(solver, "moving", ()):
+        if name in solver.moving:
             continue
         other = states.get(name)
         if other is None or other.shape != own.shape or (other - own).norm() > 1e-2 * own.norm():
             raise UserError(
                 f"resume: {resume} is of a path between other ends: give the same data and model."
             )
-    fresh = solver.configure_optimizers().state_dict()
-    groups = (set(state["param_groups"][0]) for state in (fresh, written))
-    states = (set(state["state"].get(0, ())) for state in (fresh, written))
-    if len(set(map(frozenset, groups))) > 1 or not next(states) <= next(states):
+    try:
+        solver.make_optimizer().load_state_dict(written)
+    except ValueError as error:
         raise UserError(
             f"resume: {resume} is of another optimizer: choose the one it was run with."
-        )
+        ) from error
 
 
 def stopped(leaving: BaseException) -> int | None:

@@ -114,10 +114,21 @@ def refuse_other_sweep(config: DictConfig) -> None:
         )
 
 
+def job() -> DictConfig | None:
+    """What Hydra says of the present job; None where it started none."""
+    return HydraConfig.get() if HydraConfig.initialized() else None
+
+
 def folder() -> str | None:
-    """Of the sweep that this job belongs to."""
-    hydra = HydraConfig.get()
-    return str(hydra.sweep.dir) if hydra.mode == RunMode.MULTIRUN else None
+    """Of the sweep that this job belongs to; None outside of one."""
+    hydra = job()
+    return str(hydra.sweep.dir) if hydra and hydra.mode == RunMode.MULTIRUN else None
+
+
+def overrides() -> list[str]:
+    """Of the present job, as typed."""
+    hydra = job()
+    return list(hydra.overrides.task) if hydra else []
 
 
 def plan(hydra: DictConfig) -> tuple[list[str], dict]:
@@ -143,7 +154,7 @@ def finished(folder: Path) -> dict[str, Any] | None:
         return None
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     was = summary.get("overrides", [])
-    if telling(was) != telling(HydraConfig.get().overrides.task):
+    if telling(was) != telling(overrides()):
         raise UserError(
             f"{folder} holds the result of {' '.join(was)}, expected a sweep that numbers its jobs in the "
             "same way: give another hydra.sweep.dir=, or the sweeper a seed."

@@ -5,7 +5,9 @@ latents had their own; latents are decoded at a radius that goes evenly from one
 that nothing changes where the images are.
 """
 
+import copy
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -45,6 +47,12 @@ class Decoder:
             )
         self.model, self.condition, self.given, self.norms = model, condition, given, norms
         self.places = tuple(float(place) for place in places)
+
+    def with_norms(self, norms: Tensor) -> Self:
+        """The same decoder for latents of other norms (n,)."""
+        other = copy.copy(self)
+        other.norms = norms
+        return other
 
     def __call__(self, path: Path, u: Tensor) -> Tensor:
         """Images (m, 3, H, W) float32 in [0, 1], on the CPU, at places u (m,)."""

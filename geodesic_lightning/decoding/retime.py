@@ -159,4 +159,4 @@ def snapped(places: Tensor, stops: Tensor) -> Tensor:
 
 def along(path, shares: Tensor) -> Tensor:
     """Places on the path at these parts of its distance; a path of one piece has u for both."""
-    return path.by_distance(shares) if hasattr(path, "by_distance") else shares
+    return path.by_distance(shares)

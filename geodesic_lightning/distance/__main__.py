@@ -42,9 +42,9 @@ def main(words: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit("Interrupted.")
     except Exception as error:
-        from geodesic_lightning.cli.app import explain
+        from geodesic_lightning.cli.error_messages import sentence
 
-        told = explain(error)
+        told = sentence(error)
         if told is None or "debug=true" in words:
             raise
         sys.exit(f"Error: {told}")
@@ -55,7 +55,7 @@ def run(words: Sequence[str]) -> dict[str, Any]:
     began = time.perf_counter()
     given = [word for word in words if "=" not in word or Path(word).exists()]
     files = images_of(given) if given else []
-    cfg = composed([word for word in words if "=" in word and not Path(word).exists()])
+    cfg = configured([word for word in words if "=" in word and not Path(word).exists()])
     folder = Path(cfg.folder)
     if (folder / "distance.json").exists():
         raise UserError(f"{folder} already holds distances: give another folder=.")
@@ -117,12 +117,9 @@ def images_of(words: Sequence[str]) -> list[Path]:
     return files
 
 
-def composed(overrides: Sequence[str]) -> Any:
+def configured(overrides: Sequence[str]) -> Any:
     """The configuration of these settings, checked."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    from geodesic_lightning.cli.app import CONF, config
+    from geodesic_lightning.cli.compose import composed
 
     for word in overrides:
         name = word.split("=")[0].lstrip("+~")
@@ -132,12 +129,7 @@ def composed(overrides: Sequence[str]) -> Any:
                 f"expected settings of {', '.join(HEEDED)}: leave it out."
             )
     now = datetime.now()
-    default = f"folder=outputs/{now:%Y-%m-%d}/{now:%H-%M-%S}"
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides=[default, *overrides])
-    config.check(cfg)
-    OmegaConf.resolve(cfg)
-    return cfg
+    return composed([f"folder=outputs/{now:%Y-%m-%d}/{now:%H-%M-%S}", *overrides])
 
 
 def device() -> Any:

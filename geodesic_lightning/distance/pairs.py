@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +11,12 @@ from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.distance.gauge import Distances, distances
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.quadrature import Measurement
-from geodesic_lightning.geometry.path import Manifold, Path
-from geodesic_lightning.optimizers.batched import Together
-from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
-from geodesic_lightning.problems.legs import LegsProblem
+from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.optimizers.solve import solve
+from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.protocols import MakeOptimizer, Manifold, Model, Score
 from geodesic_lightning.score.condition import Condition
-from geodesic_lightning.solvers.base import recommended
-from geodesic_lightning.solvers.bvp import solve
+from geodesic_lightning.solvers.base import alpha_of
 
 
 class Pairs(nn.Module):
@@ -38,6 +36,9 @@ class Pairs(nn.Module):
     def chart(self, flat: Tensor) -> Tensor:
         """Flat points (m, d) in the latent's own shape (m, *shape)."""
         return flat.reshape(-1, *self.shape)
+
+    def round(self) -> None:
+        """Nothing: the paths are strangers to each other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +63,11 @@ class Found:
 
 
 def between(
-    model,
+    model: Model,
     frames: Frames,
-    score: Callable,
+    score: Callable[..., Score],
     manifold: Callable[..., Manifold],
-    optimizer: Callable,
+    optimizer: MakeOptimizer,
     alpha: float | None = None,
     segments: int = 16,
 ) -> Found:
@@ -77,7 +78,7 @@ def between(
         frames: n ≥ 2 images or points.
         score: (model, condition) → Score.
         manifold: (model, noisy latents) → Manifold.
-        optimizer: makes a boundary value optimizer from (parameters, problem=, segments=).
+        optimizer: makes a boundary value optimizer from (path, segments=).
         alpha: None takes what the model recommends for this score.
         segments: of each path.
     """
@@ -95,7 +96,7 @@ def between(
     latents = model.invert(clean, condition(torch.zeros(len(clean)).to(blank))).clone()
     pairs = Pairs(latents, manifold(model, latents))
     estimate = score(model, condition)
-    problem = LegsProblem(pairs, estimate, recommended(estimate) if alpha is None else alpha)
+    problem = Problem(pairs, estimate, alpha_of(estimate, alpha))
     made = solve(problem, optimizer, segments)
     measured = [leg.measure() for leg in problem.legs]
     lengths = torch.zeros(2, len(latents), len(latents), dtype=torch.float64)
@@ -106,7 +107,7 @@ def between(
         distances(lengths[0], lengths[1], problem.alpha),
         pairs.numbers,
         measured,
-        [cast(SemiImplicit, part).converged for part in cast(Together, made).parts],
+        [part.converged for part in made.parts],
         problem.alpha,
         problem.evaluations,
     )

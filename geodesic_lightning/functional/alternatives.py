@@ -16,21 +16,12 @@ not here: they need products with the network's Jacobian at every node, and J is
 does not change.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.length import Residual
 from geodesic_lightning.geometry.path import Manifold
-
-Functional = Callable[[Tensor, Tensor, Manifold], Residual]
-"""(points (N+1, d), their scores (N+1, d), manifold) → residual at the interior nodes."""
-
-
-def density() -> None:
-    """The choice functional=density: Problem's own."""
 
 
 class ScoreOuter:
@@ -45,7 +36,9 @@ class ScoreOuter:
     def __init__(self, weight: float = 0.01) -> None:
         self.weight = _checked(weight)
 
-    def __call__(self, points: Tensor, scores: Tensor, manifold: Manifold) -> Residual:
+    def __call__(
+        self, points: Tensor, scores: Tensor, alpha: float, manifold: Manifold
+    ) -> Residual:
         """r, its part along s divided by 1 + λ|s|²: the metric's own gradient, whose steps are of one size."""
         _, forward, backward = _neighbours(points, manifold)
         scores = manifold.proju(points, scores)
@@ -79,7 +72,9 @@ class Temperature:
     def __init__(self, weight: float = 10.0) -> None:
         self.weight = _checked(weight)
 
-    def __call__(self, points: Tensor, scores: Tensor, manifold: Manifold) -> Residual:
+    def __call__(
+        self, points: Tensor, scores: Tensor, alpha: float, manifold: Manifold
+    ) -> Residual:
         here, forward, backward = _neighbours(points, manifold)
         weight = self.weight / (len(points) - 1) ** 2
         force = manifold.proju(here, scores[1:-1])

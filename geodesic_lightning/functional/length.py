@@ -87,3 +87,15 @@ def action(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold) -> 
     weight = torch.exp(-alpha * log_density)
     pieces = manifold.dist(points[:-1], points[1:]) * (weight[1:] + weight[:-1]) / 2
     return Action(pieces.sum(), len(chords) * (pieces**2).sum(), log_density)
+
+
+class DensityLength:
+    """The density's own functional, S = ∫ p^(−α)|dx|: choice functional=density."""
+
+    name = "density"
+
+    def __call__(
+        self, points: Tensor, scores: Tensor, alpha: float, manifold: Manifold
+    ) -> Residual:
+        """The residual of the geodesic equation at the interior of points (N+1, d) with scores (N+1, d)."""
+        return residual(points, scores[1:-1], alpha, manifold)

@@ -47,6 +47,8 @@ def _norm(v: Tensor) -> Tensor:
 class Euclidean:
     """Flat space: geodesics are straight lines."""
 
+    line = "straight line"  # what a geodesic is called
+
     def projx(self, x: Tensor) -> Tensor:
         """x (..., d) itself: every point belongs to flat space."""
         return x
@@ -83,6 +85,8 @@ class Sphere:
     """
 
     radius: float
+
+    line = "great circle"  # what a geodesic is called
 
     def __post_init__(self) -> None:
         try:

@@ -28,6 +28,8 @@ class Path(nn.Module):
 
     start: Tensor
     end: Tensor
+    closed = False
+    stops: None = None  # there are no keyframes but the ends
 
     def __init__(self, start: Tensor, end: Tensor, manifold: Manifold, segments: int = 2) -> None:
         super().__init__()
@@ -40,6 +42,16 @@ class Path(nn.Module):
         self.register_buffer("start", ends[0].reshape(self.shape).clone())
         self.register_buffer("end", ends[1].reshape(self.shape).clone())
         self.nodes = nn.Parameter(self.baseline(segments)[1:-1].reshape(-1, *self.shape).clone())
+
+    @property
+    def legs(self) -> tuple["Path"]:
+        """The path itself: it has one leg."""
+        return (self,)
+
+    @property
+    def angles(self) -> list[float]:
+        """None: there are no corners."""
+        return []
 
     @property
     def segments(self) -> int:
@@ -72,7 +84,7 @@ class Path(nn.Module):
         return flat.reshape(-1, *self.shape)
 
     @torch.no_grad()
-    def place(self, interior: Tensor) -> None:
+    def set_nodes(self, interior: Tensor) -> None:
         """Put the interior nodes at (N−1, d), projected to the manifold; their number may change."""
         self.nodes.grad = None
         self.nodes.data = self.chart(
@@ -80,14 +92,14 @@ class Path(nn.Module):
         ).contiguous()
 
     @torch.no_grad()
-    def draw(self, points: Tensor) -> None:
+    def set_points(self, points: Tensor) -> None:
         """Put all points but the start at (N+1, d): of a shot the end moves too."""
-        self.place(points[1:-1])
+        self.set_nodes(points[1:-1])
         self.end.copy_(self.chart(self.manifold.projx(points[-1:].to(self.end.dtype)))[0])
 
     def refine(self, segments: int) -> None:
         """Resample to `segments` pieces of equal arc length on a cubic spline through the present nodes."""
-        self.place(spline.resample(self.points(), segments)[1:-1])
+        self.set_nodes(spline.resample(self.points(), segments)[1:-1])
 
     def at(self, u: Tensor) -> Tensor:
         """Points (m, d) at places u (m,) on the spline, on the manifold; exact at nodes and ends."""
@@ -99,6 +111,13 @@ class Path(nn.Module):
         grid = torch.linspace(0, 1, len(places)).to(points)
         found = _interpolate(u.to(points), grid, at).double().cpu().numpy()
         return self.manifold.projx(spline.evaluate(points, found))
+
+    def by_distance(self, shares: Tensor) -> Tensor:
+        """Places (m,) at the parts (m,) of the distance: u is that part."""
+        return shares
+
+    def round(self) -> None:
+        """Nothing: there are no corners."""
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
         # A checkpoint may hold another number of nodes than the path has now: take its number.

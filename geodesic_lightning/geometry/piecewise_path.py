@@ -21,7 +21,7 @@ from geodesic_lightning.geometry.path import Manifold, Path
 FINE = 16  # of the ruler, parts of a piece
 
 
-class Chain(nn.Module):
+class PiecewisePath(nn.Module):
     """Legs between keyframes; its parameters are the legs' nodes and nothing else.
 
     Args:
@@ -93,11 +93,11 @@ class Chain(nn.Module):
         return flat.reshape(-1, *self.shape)
 
     @torch.no_grad()
-    def place(self, interior: Tensor) -> None:
+    def set_nodes(self, interior: Tensor) -> None:
         """Put all points but the ends, as many to every leg; keyframes stay where they are."""
         pieces = (len(interior) + 1) // len(self.legs)
         for k, leg in enumerate(self.legs):
-            leg.place(interior[k * pieces : (k + 1) * pieces - 1])
+            leg.set_nodes(interior[k * pieces : (k + 1) * pieces - 1])
 
     def refine(self, segments: int) -> None:
         """Resample every leg to `segments` pieces of equal arc length."""
@@ -134,11 +134,12 @@ class Chain(nn.Module):
         """Radians by which the legs turn at the keyframes between them."""
         return turning_angles([leg.points() for leg in self.legs], self.closed)
 
-    def round(self) -> None:
-        """Round the corners at the keyframes; the same number of nodes."""
-        legs = [leg.points() for leg in self.legs]
+    def round(self) -> Tensor:
+        """Round the corners at the keyframes; the same number of nodes. Returns the points before."""
+        sharp, legs = self.points(), [leg.points() for leg in self.legs]
         for leg, points in zip(self.legs, rounded(legs, self.manifold, self.rounding, self.closed)):
-            leg.place(points[1:-1])
+            leg.set_nodes(points[1:-1])
+        return sharp
 
     def _ruler(self) -> "_Ruler":
         points = self.points()

@@ -11,7 +11,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.path import Manifold, Path
 
 
-class Star(nn.Module):
+class StarPath(nn.Module):
     """Legs to a common centre, which begins at the manifold's own projected mean.
 
     Args:
@@ -22,6 +22,9 @@ class Star(nn.Module):
     Raises:
         UserError: there are fewer than two points, or no centre between them on the sphere.
     """
+
+    closed = False
+    stops: None = None  # its film is of several paths
 
     def __init__(self, stops: Tensor, manifold: Manifold, segments: int = 2) -> None:
         super().__init__()
@@ -45,6 +48,11 @@ class Star(nn.Module):
         self.legs = nn.ModuleList(
             Path(a, centre.reshape(self.shape), manifold, segments) for a in stops
         )
+
+    @property
+    def angles(self) -> list[float]:
+        """None: nothing passes through the centre."""
+        return []
 
     @property
     def start(self) -> Tensor:
@@ -85,11 +93,11 @@ class Star(nn.Module):
         return flat.reshape(-1, *self.shape)
 
     @torch.no_grad()
-    def place(self, interior: Tensor) -> None:
+    def set_nodes(self, interior: Tensor) -> None:
         """Put all points of all legs but the very first and last; ends stay where they are."""
         pieces = (len(interior) + 2) // len(self.legs)
         for k, leg in enumerate(self.legs):
-            leg.place(interior[k * pieces : (k + 1) * pieces - 2])
+            leg.set_nodes(interior[k * pieces : (k + 1) * pieces - 2])
 
     @torch.no_grad()
     def move(self, step: Tensor) -> None:
@@ -100,4 +108,7 @@ class Star(nn.Module):
             inner = leg.points()[1:-1]
             share = leg.u[1:-1, None].to(inner)
             leg.end.copy_(new.reshape(self.shape))
-            leg.place(inner + share * (new - old))
+            leg.set_nodes(inner + share * (new - old))
+
+    def round(self) -> None:
+        """Nothing: legs meet at the centre, and nothing passes through it."""

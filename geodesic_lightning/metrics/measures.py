@@ -12,7 +12,6 @@ from geodesic_lightning.metrics import smoothness
 from geodesic_lightning.metrics.crossfade import crossfade
 from geodesic_lightning.metrics.fidelity import psnr
 from geodesic_lightning.metrics.frechet import frechet, pooled
-from geodesic_lightning.solvers.layouts import stops
 
 PLACES, STEP = 50, 1e-4  # of IMPUS's path length
 
@@ -140,7 +139,7 @@ class Measures:
         """Raise UserError for a path that has no two given ends to measure between."""
         if not self.names:
             return
-        if solver.layout is not stops or len(solver.decoder.places) != 2:
+        if not solver.joins_images or len(solver.decoder.places) != 2:
             raise UserError(
                 f"metrics: solver={solver.name} on these images is no morph of two: give two images, or "
                 "metrics=none."

@@ -1,119 +1,102 @@
-"""One optimizer for several paths: each leg has its own, all are fed from one batch.
+"""One optimizer for all legs of a problem: each leg has its own, all are fed from one batch.
 
 Legs between fixed keyframes do not see each other: the operator T splits into blocks, one a leg,
 and so does everything else of a step. So each leg keeps the optimizer, the levels and the history
 it would have alone; a leg that is done leaves the batch. When the last one is done the path's
-corners are rounded (rounding).
+corners, if it has any, are rounded (corner_rounding).
 """
 
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from geodesic_lightning.problems.boundary_value import Problem
-from geodesic_lightning.problems.legs import LegsProblem
+from geodesic_lightning.problems.evaluation import Evaluation
+from geodesic_lightning.protocols import MakeOptimizer, PathOptimizer
 
 
-class _Begun(Exception):
-    """Raised in place of an evaluation: an optimizer has prepared its path."""
-
-
-class Together(Optimizer):
-    """Steps all legs side by side; one `step` is one batched score evaluation of all legs that are
-    not finished.
+class Batched:
+    """Steps all legs side by side; one `step` is one batched score evaluation of all that are not finished.
 
     Args:
-        make: makes a leg's optimizer from (parameters, problem=, segments=).
-        problem: the problem of all legs, which `closure` evaluates.
+        make: makes a leg's optimizer from (path, segments=).
+        problem: whose legs move.
         segments: N of each leg.
 
     Attributes:
-        sharp: the points of the solved legs before their corners were rounded, None before.
+        parts: the optimizer of each leg.
+        report: the largest of each scalar of the legs; of several also legs_left.
+        sharp: the points of the solved legs before their corners were rounded; None before, and
+            where there are none.
+
+    Raises:
+        UserError: the optimizer cannot bend by the problem's functional.
     """
 
-    def __init__(self, make: Callable[..., Optimizer], problem: LegsProblem, segments: int) -> None:
-        self.parts = [
-            make([leg.path.nodes], problem=leg, segments=segments) for leg in problem.legs
+    def __init__(self, make: MakeOptimizer, problem: Problem, segments: int) -> None:
+        self.path = problem.path
+        self.parts: list[PathOptimizer] = [
+            make(leg, segments=segments) for leg in problem.path.legs
         ]
-        super().__init__([{"params": [leg.path.nodes]} for leg in problem.legs], {})
-        self.problem, self.begun = problem, False
+        for part in self.parts:
+            part.check(problem.alpha, problem.functional)
         self.report: dict[str, float] = {}
         self.sharp: Tensor | None = None
 
     @property
+    def awake(self) -> list[int]:
+        """Numbers of the legs that are not finished."""
+        return [k for k, part in enumerate(self.parts) if not part.finished]
+
+    @property
     def finished(self) -> bool:
+        """All legs are."""
         return all(part.finished for part in self.parts)
 
     @property
     def converged(self) -> bool:
+        """All legs have."""
         return all(part.converged for part in self.parts)
 
     @property
-    def evaluations_left(self) -> int:
-        """The most score evaluations to come."""
-        return sum(part.evaluations_left for part in self.parts)
+    def evaluations_left(self) -> int | None:
+        """The most score evaluations to come; None where a leg cannot say."""
+        known = [part.evaluations_left for part in self.parts]
+        left = [one for one in known if one is not None]
+        return sum(left) if len(left) == len(known) else None
 
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
-        """Evaluate all legs by `closure`, then step each."""
-        if self.finished:  # as a run that is resumed after its end is
-            return closure()
-        if not self.begun:
-            self.begun = True
-            for part in self.parts:
-                _begin(part)
-        self.problem.awake = [k for k, part in enumerate(self.parts) if not part.finished]
-        loss = closure()
-        for k in self.problem.awake:
-            self.parts[k].step(lambda: loss)
+    def prepare(self) -> None:
+        """Put all legs as their first evaluation wants them."""
+        for part in self.parts:
+            part.prepare()
+
+    def step(self, evaluation: Evaluation) -> None:
+        """Step every leg that is not finished."""
+        if self.finished:  # as in a run that is resumed after its end
+            return
+        for k in self.awake:
+            self.parts[k].step(evaluation.legs[k])
         reports = [part.report for part in self.parts]
-        self.report = {
-            key: max(float(report.get(key, 0.0)) for report in reports) for key in reports[0]
-        }
-        self.report["legs_left"] = sum(not part.finished for part in self.parts)
+        self.report = {key: max(one.get(key, 0.0) for one in reports) for key in reports[0]}
+        if len(self.parts) > 1:
+            self.report["legs_left"] = len(self.awake)
         if self.finished:
-            self._settle()
-        return loss
+            with torch.no_grad():
+                self.sharp = self.path.round()
 
-    @torch.no_grad()
-    def _settle(self) -> None:
-        path = self.problem.path
-        if hasattr(path, "round"):
-            self.sharp = path.points()
-            path.round()
-
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         """The state of every leg's optimizer."""
-        return super().state_dict() | {
-            "begun": self.begun,
-            "sharp": self.sharp,
-            "legs": [part.state_dict() for part in self.parts],
-        }
+        return {"sharp": self.sharp, "parts": [part.state_dict() for part in self.parts]}
 
-    def load_state_dict(self, state_dict: dict) -> None:
-        """The inverse of `state_dict`."""
-        self.begun, self.sharp = state_dict["begun"], state_dict["sharp"]
-        for part, saved in zip(self.parts, state_dict["legs"]):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`; states of version 0.1 are read too.
+
+        Raises:
+            ValueError: the state is another optimizer's, or of another number of legs.
+        """
+        if "parts" not in state:
+            state = {"sharp": state.get("sharp"), "parts": state.get("legs", [state])}
+        for part, saved in zip(self.parts, state["parts"], strict=True):
             part.load_state_dict(saved)
-
-
-def _begin(part: Optimizer) -> None:
-    """Let an optimizer prepare its path: it does so in its first step, before it evaluates."""
-
-    def ask() -> Tensor:
-        raise _Begun
-
-    try:
-        part.step(ask)
-    except _Begun:
-        return
-
-
-def optimizer_for(
-    problem: Problem | LegsProblem, make: Callable[..., Optimizer], segments: int
-) -> Optimizer:
-    """The optimizer of a path's nodes, or of all its legs' nodes together."""
-    if isinstance(problem, LegsProblem):
-        return Together(make, problem, segments)
-    return make([problem.path.nodes], problem=problem, segments=segments)
+        self.sharp = state["sharp"]

@@ -15,30 +15,35 @@ Karcher, Comm. Pure Appl. Math. 30 (1977) 509; with constant density it is the b
 sphere the spherical mean.
 """
 
-from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional import quadrature
+from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.corner_rounding import end_tangents
+from geodesic_lightning.geometry.star_path import StarPath
 from geodesic_lightning.optimizers.anderson import extrapolate
-from geodesic_lightning.optimizers.batched import Together
-from geodesic_lightning.problems.legs import LegsProblem
+from geodesic_lightning.optimizers.base import on_device
+from geodesic_lightning.optimizers.batched import Batched
+from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.problems.evaluation import Evaluation, LegEvaluation
+from geodesic_lightning.protocols import MakeOptimizer
 
 MEMORY = 3  # moves that the next one looks back on
 FARTHEST = 0.5  # the longest move of the centre, as a part of the mean leg
+KEPT = ("rounds_done", "rate", "history", "met", "distances")
 
 
-class Karcher(Optimizer):
+class FrechetMean:
     """Alternates solving all legs of a star and moving its centre.
 
     Args:
-        make: makes a leg's optimizer from (parameters, problem=, segments=).
-        problem: of a Star's legs, which `closure` evaluates.
+        make: makes a leg's optimizer from (path, segments=).
+        problem: of a StarPath's legs.
         segments: N of each leg.
         tolerance: |V| as a part of the mean distance at which the centre rests, > 0.
         rounds: the most moves of the centre.
@@ -46,12 +51,15 @@ class Karcher(Optimizer):
     Attributes:
         distances: (n,) d(x, x_i) of the latest round, relative to p(x_0) = 1.
         rounds_done: moves of the centre so far.
+
+    Raises:
+        UserError: a setting is out of its range.
     """
 
     def __init__(
         self,
-        make: Callable[..., Optimizer],
-        problem: LegsProblem,
+        make: MakeOptimizer,
+        problem: Problem,
         segments: int,
         tolerance: float = 1e-3,
         rounds: int = 30,
@@ -60,51 +68,72 @@ class Karcher(Optimizer):
             raise UserError(f"solver.tolerance: got {tolerance}, expected a number above 0.")
         if rounds < 1:
             raise UserError(f"solver.rounds: got {rounds}, expected at least 1.")
+        assert isinstance(problem.path, StarPath), "legs meet in a centre"
+        self.star: StarPath = problem.path
         self.make, self.problem, self.segments = make, problem, segments
         self.tolerance, self.rounds = tolerance, rounds
-        self.legs = Together(make, problem, segments)
-        super().__init__([{"params": [leg.path.nodes]} for leg in problem.legs], {})
+        self.legs = Batched(make, problem, segments)
         self.rounds_done, self.rate = 0, 1.0
         self.history: list[tuple[Tensor, Tensor]] = []
         self.met, self.distances = False, torch.empty(0)
         self.report: dict[str, float] = {}
 
     @property
+    def awake(self) -> list[int]:
+        """Numbers of the legs that are not finished in this round."""
+        return self.legs.awake
+
+    @property
     def converged(self) -> bool:
+        """The centre rests."""
         return self.met
 
     @property
     def finished(self) -> bool:
+        """The centre rests, or has moved as often as it may."""
         return self.met or self.rounds_done >= self.rounds
 
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
-        """Evaluate all legs by `closure` and step them; where all are solved, move the centre."""
-        loss = self.legs.step(closure)
+    @property
+    def evaluations_left(self) -> int | None:
+        """Nobody knows how often the centre will move."""
+        return None
+
+    def prepare(self) -> None:
+        """Put all legs as their first evaluation wants them."""
+        self.legs.prepare()
+
+    def step(self, evaluation: Evaluation) -> None:
+        """Step all legs; where all are solved, move the centre."""
+        if self.finished:  # as in a run that is resumed after its end
+            return
+        self.legs.step(evaluation)
         if self.legs.finished:
-            self._move()
+            latest = self.problem.latest
+            assert latest is not None
+            self._move(latest)
         self.report = {**self.legs.report, "round": self.rounds_done, "rate": self.rate}
-        return loss
 
     @torch.no_grad()
-    def _move(self) -> None:
-        problem, star = self.problem, self.problem.path
-        vectors, distances = zip(*(self._logarithm(leg) for leg in problem.legs))
+    def _move(self, evaluation: Evaluation) -> None:
+        star, measured = self.star, [_measured(leg) for leg in evaluation.legs]
+        vectors, distances = zip(*map(_logarithm, evaluation.legs, measured))
         pull = torch.stack(vectors).mean(0)
         sizes = torch.stack([v.norm() for v in vectors])
         # All distances in one unit, the density at the first point.
-        rise = rise_along(problem.legs[0])
-        self.distances = torch.exp(-problem.alpha * rise) * torch.tensor(distances)
+        rise = measured[0].log_density[-1]
+        self.distances = torch.exp(-self.problem.alpha * rise) * torch.tensor(distances)
         self.met = bool(pull.norm() < self.tolerance * sizes.mean())
         self.rounds_done += 1
         if self.finished:
             return
-        legs = torch.stack([leg.latest.residual.spacing for leg in problem.legs]).mean()
+        legs = torch.stack([leg.residual.spacing for leg in evaluation.legs]).mean()
         longest = FARTHEST * legs * self.segments
         centre = star.end.flatten()
         step = star.manifold.proju(centre, self._step(centre.clone(), pull))
         star.move(step * (longest / step.norm().clamp_min(1e-30)).clamp_max(1.0))
-        problem.score_centre()
-        self.legs = Together(self.make, problem, self.segments)
+        self.problem.score_shared_end()
+        self.legs = Batched(self.make, self.problem, self.segments)
+        self.legs.prepare()
 
     def _step(self, centre: Tensor, pull: Tensor) -> Tensor:
         """V, accelerated by the last moves; alone and halved where it has grown."""
@@ -119,34 +148,30 @@ class Karcher(Optimizer):
         self.history = moves
         return extrapolate(self.rate * pull, iterates, steps)
 
-    def _logarithm(self, leg) -> tuple[Tensor, float]:
-        """S e at the centre, (d,), and S, with the density there as the unit."""
-        points, scores = leg.latest.points, leg.all_scores
-        found = quadrature.measure(points, scores, leg.alpha, leg.manifold)
-        length = found.length * float(torch.exp(leg.alpha * found.log_density[-1]))
-        tangent = -end_tangents(points)[0][1]
-        tangent = leg.manifold.proju(points[-1], tangent)
-        return length * tangent / tangent.norm(), length
-
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         """The state of the legs' optimizers and of the rounds."""
-        return super().state_dict() | {
-            "legs": self.legs.state_dict(),
-            "rounds_done": self.rounds_done,
-            "rate": self.rate,
-            "history": self.history,
-            "met": self.met,
-            "distances": self.distances,
-        }
+        return {"legs": self.legs.state_dict()} | {name: getattr(self, name) for name in KEPT}
 
-    def load_state_dict(self, state_dict: dict) -> None:
-        """The inverse of `state_dict`."""
-        self.legs.load_state_dict(state_dict["legs"])
-        for name in ("rounds_done", "rate", "history", "met", "distances"):
-            setattr(self, name, state_dict[name])
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`; states of version 0.1 are read too.
+
+        Raises:
+            ValueError: the state is another optimizer's.
+        """
+        if not {"legs", *KEPT} <= set(state):
+            raise ValueError("the state is of another optimizer, expected a mean's")
+        self.legs.load_state_dict(state["legs"])
+        for name in KEPT:
+            setattr(self, name, on_device(state[name], self.star.start))
 
 
-def rise_along(leg) -> Tensor:
-    """log p at the centre over log p at the leg's own point, nats."""
-    found = quadrature.measure(leg.latest.points, leg.all_scores, leg.alpha, leg.manifold)
-    return found.log_density[-1]
+def _measured(leg: LegEvaluation) -> Measurement:
+    return quadrature.measure(leg.points, leg.scores, leg.alpha, leg.manifold)
+
+
+def _logarithm(leg: LegEvaluation, measured: Measurement) -> tuple[Tensor, float]:
+    """S e at the centre, (d,), and S, with the density there as the unit."""
+    length = measured.length * float(torch.exp(leg.alpha * measured.log_density[-1]))
+    tangent = -end_tangents(leg.points)[0][1]
+    tangent = leg.manifold.proju(leg.points[-1], tangent)
+    return length * tangent / tangent.norm(), length

@@ -2,55 +2,57 @@
 
 The nodes ahead stand on the line or great circle along the present velocity, so that the path is
 whole at every step: what is solved is bent, the rest is where it would go if nothing bent it.
-Methods (shooting.py): rk4, fourth order, four calls of the score a step; strang, second order, one
+Methods (geodesic_ode.py): rk4, fourth order, four calls of the score a step; strang, second order, one
 call, for stiff or noisy fields.
 """
 
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.integrators.adaptive import advance, straight
 from geodesic_lightning.integrators.geodesic_ode import METHODS, State, begin
-from geodesic_lightning.problems.initial_value import Shot
+from geodesic_lightning.optimizers.base import Steps
+from geodesic_lightning.problems.initial_value import InitialValueProblem
 
 
 def refuse_other_problems(problem: object, name: str) -> None:
-    """Raise UserError where an integrator is given anything but a shot."""
-    if not isinstance(problem, Shot):
+    """Raise UserError where an integrator is given anything but an initial value problem."""
+    if not isinstance(problem, InitialValueProblem):
         raise UserError(
             f"optimizer={name} shoots from one image: use it with solver=ivp, or give solver=bvp "
             "optimizer=semi_implicit."
         )
 
 
-class Integrator(Optimizer):
-    """One `step` is one segment of every shot.
+class Integrator(Steps):
+    """One `step` is one segment of every path.
 
     Args:
-        parameters: the nodes of all paths of the shot.
-        problem: the shot.
+        problem: whose paths are drawn on.
         segments: N of each path.
         method: rk4 or strang.
         turning: the most radians by which the density may turn a path in one step of the method;
             None for one step a segment.
 
     Attributes:
-        report: node, turning, speed_drift, log_density of the first shot.
+        report: node, turning, speed_drift, log_density of the first path.
         finished, converged: all nodes have been reached.
+
+    Raises:
+        UserError: a setting is out of its range, or the problem is no initial value problem.
     """
 
     def __init__(
         self,
-        parameters,
-        problem: Shot,
+        problem: InitialValueProblem,
         segments: int,
         method: str = "rk4",
         turning: float | None = 0.5,
     ) -> None:
+        super().__init__()
         if method not in METHODS:
             raise UserError(
                 f"optimizer.method: got {method!r}, expected one of {', '.join(METHODS)}."
@@ -60,50 +62,50 @@ class Integrator(Optimizer):
                 f"optimizer.turning: got {turning}, expected a number above 0, or null."
             )
         refuse_other_problems(problem, method)
-        super().__init__(parameters, {})
         self.problem, self.segments, self.turning = problem, segments, turning
         self.method = METHODS[method]
-        self.report: dict[str, float] = {}
-        self._first = self.param_groups[0]["params"][0]
-        self.state[self._first] = {"node": 0, "shots": None}
+        self._now = {"node": 0, "shots": None, "densities": None}
 
     @property
     def finished(self) -> bool:
-        return self.state[self._first]["node"] >= self.segments
+        return self._now["node"] >= self.segments
 
-    converged = finished
+    @property
+    def converged(self) -> bool:
+        return self.finished
 
     @property
     def evaluations_left(self) -> int | None:
         """Score evaluations to come, if the rest of the way is as hard as that gone; None before any."""
-        node = self.state[self._first]["node"]
-        spent = self.problem.problem.evaluations
+        node, spent = self._now["node"], self.problem.evaluations
         return round(spent / node * (self.segments - node)) if node else None
 
+    @property
+    def _like(self) -> Tensor:
+        return self.problem.start
+
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
-        """Carry all shots over one segment."""
-        with torch.enable_grad():
-            loss = closure()
-        now, shot, segments = self.state[self._first], self.problem, self.segments
+    def step(self, problem: InitialValueProblem) -> None:
+        """Carry all paths over one segment."""
+        now, segments, medium = self._now, self.segments, problem.medium
         before = (
-            begin(*shot.medium.on_manifold(shot.start, shot.velocities))
+            begin(*medium.on_manifold(problem.start, problem.velocities))
             if now["shots"] is None
             else State(**now["shots"])
         )
         node = now["node"]
         span = torch.full_like(before.length, 1 / segments)
-        after = advance(before, node * span, span, shot.medium, self.method, self.turning)
+        after = advance(before, node * span, span, medium, self.method, self.turning)
         node += 1
-        points = shot.points()
+        points = problem.points()
         left = segments - node
-        ahead = straight(after.x, after.v * left / segments, max(left, 1), shot.medium.manifold)[0]
+        ahead = straight(after.x, after.v * left / segments, max(left, 1), medium.manifold)[0]
         points[:, node:] = ahead[:, : left + 1]
-        shot.draw(points)
-        shot.reached = float(after.length[0])
-        so_far = now.get("densities", before.log_density[:1])
+        problem.set_points(points)
+        so_far = before.log_density[:1] if now["densities"] is None else now["densities"]
         densities = torch.cat([so_far, after.log_density[:1]])
-        shot.profile = torch.arange(node + 1) / segments, densities
+        problem.reached = float(after.length[0])
+        problem.profile = torch.arange(node + 1) / segments, densities
         now.update(node=node, shots=after.tensors(), densities=densities)
         self.report = {
             "node": node,
@@ -111,4 +113,6 @@ class Integrator(Optimizer):
             "speed_drift": float(after.drift.abs().max()),
             "log_density": float(after.log_density[0]),
         }
-        return loss
+
+    def _of_former_version(self, state: dict[str, Any]) -> dict[str, Any]:
+        return {"densities": None} | super()._of_former_version(state)

@@ -10,40 +10,38 @@ then x is rescaled to the sphere. A level ends when k reaches 100 times its numb
 the mean of |P s| is below the mean of the other term: near a geodesic the two are equal, so levels end early there.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
-from torch.optim import Optimizer
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional.length import across
-from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.functional.length import DensityLength, across
+from geodesic_lightning.optimizers.base import Optimizer
+from geodesic_lightning.problems.evaluation import LegEvaluation
+from geodesic_lightning.protocols import AnyPath, Functional, Manifold
 
 
 class Paper(Optimizer):
     """The released scheme; one `step` is one iteration, one batched score evaluation.
 
     Args:
-        parameters: the path's nodes, alone.
-        problem: the geodesic problem whose score `closure` evaluates; α > 0.
+        path: whose nodes move.
         segments: a power of two, the finest level's number of segments.
         lr: the first learning rate.
         iterations: of each level.
         end_early: let a level end where the density term is the smaller.
 
     Attributes:
-        report, finished, converged: as for SemiImplicit; the scheme has no test of convergence.
+        report: level, iteration, learning_rate, density_term, bend_term of the latest step.
+        converged: False; the scheme has no test of convergence.
     """
 
     converged = False
 
     def __init__(
         self,
-        parameters,
-        problem: Problem,
+        path: AnyPath,
         segments: int,
         lr: float = 0.1,
         iterations: int = 100,
@@ -53,25 +51,31 @@ class Paper(Optimizer):
             raise UserError(
                 f"solver.segments: got {segments}, the paper's bisection takes a power of two (16, say)."
             )
-        if problem.alpha == 0:
+        super().__init__(path, segments)
+        self.lr, self.iterations, self.end_early = lr, iterations, end_early
+        self.level_count = segments.bit_length() - 1
+        self._now |= {"level": 1, "iteration": 0}
+
+    def check(self, alpha: float, functional: Functional) -> None:
+        """Its two terms are the density's own, and it divides by α."""
+        if not isinstance(functional, DensityLength):
+            raise UserError(
+                f"functional={functional.name}: this optimizer is made for the density's own: choose "
+                "optimizer=semi_implicit, gradient_descent, adam or lbfgs."
+            )
+        if alpha == 0:
             raise UserError(
                 "solver.alpha: got 0, the paper's scheme divides by it; expected a number above 0."
             )
-        super().__init__(parameters, {})
-        self.problem, self.lr, self.iterations, self.end_early = problem, lr, iterations, end_early
-        self.level_count = segments.bit_length() - 1
-        self.report: dict[str, float] = {}
-        self.nodes = self.param_groups[0]["params"][0]
-        self.state[self.nodes] = {"begun": False, "level": 1, "iteration": 0}
 
     @property
     def finished(self) -> bool:
-        return self.state[self.nodes]["level"] > self.level_count
+        return self._now["level"] > self.level_count
 
     @property
     def evaluations_left(self) -> int:
         """The most score evaluations to come: a level that ends early leaves its steps to finer ones."""
-        now, last = self.state[self.nodes], self.level_count
+        now, last = self._now, self.level_count
         if self.finished:
             return 0
         if self.end_early:
@@ -80,21 +84,19 @@ class Paper(Optimizer):
         here = (level * self.iterations - now["iteration"]) * (2**level - 1)
         return here + self.iterations * sum(2**k - 1 for k in range(level + 1, last + 1))
 
+    def begin(self) -> None:
+        """One interior node."""
+        self.path.refine(2)
+
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
-        """Evaluate the score by `closure`, then step, bisect or finish."""
-        now, path = self.state[self.nodes], self.problem.path
-        if not now["begun"]:
-            now["begun"] = True
-            path.refine(2)
-        with torch.enable_grad():
-            loss = closure()
-        latest = self.problem.latest
+    def step(self, evaluation: LegEvaluation) -> None:
+        """Step, bisect or finish."""
+        now, inner = self._now, evaluation.interior
         terms = density_and_bend(
-            latest.points, latest.scores, self.problem.alpha, self.problem.manifold
+            evaluation.points, evaluation.scores[1:-1], evaluation.alpha, evaluation.manifold
         )
         sizes = torch.stack([term.norm(dim=-1).mean() for term in terms]).tolist()
-        count, total = len(latest.scores), self.level_count * self.iterations
+        count, total = len(inner), self.level_count * self.iterations
         rate = self.lr * (1 - now["iteration"] / total) / count
         self.report = {
             "level": count + 1,
@@ -106,16 +108,15 @@ class Paper(Optimizer):
         now["iteration"] += 1
         early = self.end_early and sizes[0] < sizes[1]
         if not early:
-            path.place(latest.points[1:-1] + rate * (terms[0] + terms[1]))
+            self.path.set_nodes(inner + rate * (terms[0] + terms[1]))
         if early or now["iteration"] >= now["level"] * self.iterations:
             now["level"] += 1
             if not self.finished:
-                bisect(path)
-        return loss
+                bisect(self.path)
 
 
 def density_and_bend(
-    points: Tensor, scores: Tensor, alpha: float, manifold
+    points: Tensor, scores: Tensor, alpha: float, manifold: Manifold
 ) -> tuple[Tensor, Tensor]:
     """P s and (1/α) P γ''/|γ'|² at the interior nodes, each (N−1, d), from points (N+1, d) and scores (N−1, d)."""
     here, segments = points[1:-1], len(points) - 1
@@ -130,8 +131,8 @@ def density_and_bend(
     return across(manifold.proju(here, scores), unit), across(bend, unit) / alpha
 
 
-def bisect(path) -> None:
+def bisect(path: AnyPath) -> None:
     """Twice the segments: the nodes stay, the middle of each great circle (or line) joins them."""
     points = path.points()
     half = path.manifold.expmap(points[:-1], path.manifold.logmap(points[:-1], points[1:]) / 2)
-    path.place(torch.stack([points[:-1], half], dim=1).flatten(0, 1)[1:])
+    path.set_nodes(torch.stack([points[:-1], half], dim=1).flatten(0, 1)[1:])

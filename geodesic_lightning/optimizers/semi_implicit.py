@@ -19,16 +19,17 @@ spline through the last. `mode`:
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional.length import Residual
 from geodesic_lightning.geometry.laplacian import Laplacian
 from geodesic_lightning.optimizers.anderson import extrapolate
-from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.optimizers.base import Optimizer
+from geodesic_lightning.problems.evaluation import LegEvaluation
+from geodesic_lightning.protocols import AnyPath
 
 MODES = ("auto", "fast", "safe", "noisy")
 # Noise to signal above which averaging beats acceleration: at 5 % and beyond, in 64 dimensions and more, accelerated
@@ -48,8 +49,7 @@ class SemiImplicit(Optimizer):
     """The fast boundary value optimizer; one `step` is one batched score evaluation.
 
     Args:
-        parameters: the path's nodes, alone.
-        problem: the geodesic problem whose field `closure` evaluates.
+        path: whose nodes move.
         segments: N of the finest level, at least 2.
         tolerance: predicted relative excess of length at which the finest level stops, > 0.
         coarse_tolerance: the same for the coarser levels.
@@ -59,17 +59,15 @@ class SemiImplicit(Optimizer):
         mode: one of auto, fast, safe, noisy.
 
     Attributes:
-        report: level, iteration, residual, predicted_excess, shift of the latest step.
-        converged: the finest level met its tolerance.
-        finished: no step is left to do.
-    """
+        report: level, iteration, residual_norm, predicted_excess, shift of the latest step.
 
-    any_functional = True  # of the residual nothing is asked but that it is brought to 0
+    Raises:
+        UserError: a setting is out of its range.
+    """
 
     def __init__(
         self,
-        parameters,
-        problem: Problem,
+        path: AnyPath,
         segments: int,
         tolerance: float = 1e-4,
         coarse_tolerance: float = 3e-3,
@@ -79,39 +77,26 @@ class SemiImplicit(Optimizer):
         trust: float = 0.1,
         mode: str = "auto",
     ) -> None:
-        if segments < 2:
-            raise UserError(f"solver.segments: got {segments}, expected at least 2.")
+        super().__init__(path, segments)
         if not tolerance > 0:
             raise UserError(
                 f"optimizer.tolerance: got {tolerance}, expected a number above 0 (1e-4, say)."
             )
         if mode not in MODES:
             raise UserError(f"optimizer.mode: got {mode!r}, expected one of {', '.join(MODES)}.")
-        super().__init__(parameters, {})
-        self.problem, self.mode = problem, mode
+        self.mode = mode
         self.tolerance, self.coarse_tolerance = tolerance, coarse_tolerance
         self.iterations, self.coarse_iterations = iterations, coarse_iterations
         self.memory, self.trust = memory, trust
-        self.segments = segments
-        self.report: dict[str, float] = {}
-        self.nodes = self.param_groups[0]["params"][0]
-        bound = problem.score.curvature_bound
-        self.state[self.nodes] = {
-            "begun": False,
+        self._now |= {
             "level": 0,
             "noisy": mode == "noisy",
             "probed": mode != "auto",
-            "shift_rate": 0.0 if bound is None else bound,
+            "shift_rate": 0.0,
             "converged": False,
             "finished": False,
         }
         self._begin_level()
-
-    # -- state, all of it in the optimizer's own state, so that a checkpoint holds it -------------------------------
-
-    @property
-    def _now(self) -> dict:
-        return self.state[self.nodes]
 
     @property
     def levels(self) -> list[int]:
@@ -161,27 +146,27 @@ class SemiImplicit(Optimizer):
             counted=0,
         )
 
-    # -- one step --------------------------------------------------------------------------------------------------
+    def begin(self) -> None:
+        """The coarsest level."""
+        self.path.refine(self.levels[0])
+
+    # -- one step ---------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
-        """Evaluate the field by `closure`, then step, refine or finish."""
-        if not self._now["begun"]:
-            self._now["begun"] = True
-            self.problem.path.refine(self.levels[0])
-        with torch.enable_grad():
-            loss = closure()
+    def step(self, evaluation: LegEvaluation) -> None:
+        """Step, refine or finish."""
         if not self._now["probed"]:
-            self._now.update(probed=True, noisy=self.problem.noise_to_signal() > NOISY)
-        now, latest = self._now, self.problem.latest
-        points, residual = latest.points[1:-1], latest.residual
-        segments, manifold = len(points) + 1, self.problem.manifold
+            self._now.update(probed=True, noisy=evaluation.noise_to_signal() > NOISY)
+        now, points, residual = self._now, evaluation.interior, evaluation.residual
+        segments, manifold = len(points) + 1, evaluation.manifold
         laplacian = Laplacian(segments, residual.vector)
-        rate = self._shift_rate(points, residual.force)
+        rate = self._shift_rate(evaluation)
         shift = residual.weight * rate
         step = manifold.proju(points, laplacian.solve(residual.vector, shift))
         size = laplacian.dual_norm(residual.vector)
-        move = self._damped(points, step) if self.noisy else self._accelerated(points, step, size)
+        move = (
+            self._damped(points, step) if self.noisy else self._accelerated(evaluation, step, size)
+        )
         gains = [(residual.vector * taken).sum().abs() for taken in (step, move)]
         excess = torch.stack(gains).max() / (2 * segments * residual.spacing**2)
         size, excess, shift = torch.stack([size, excess, shift]).tolist()
@@ -195,18 +180,17 @@ class SemiImplicit(Optimizer):
         ends = self._level_ends(excess)
         if not (ends and self.noisy):
             move = manifold.proju(points, self._capped(move, residual))
-            self.problem.path.place(points + move)
+            self.path.set_nodes(points + move)
         now["iteration"] += 1
         if ends:
             self._end_level()
-        return loss
 
-    def _shift_rate(self, points: Tensor, force: Tensor) -> float | Tensor:
+    def _shift_rate(self, evaluation: LegEvaluation) -> float:
         """λ: from the score's bound, or where there is none from secants of the force across the path."""
-        bound = self.problem.score.curvature_bound
+        bound = evaluation.curvature_bound
         if bound is not None:
             return bound if self.mode == "safe" or self.noisy else 0.5 * bound
-        now = self._now
+        now, points, force = self._now, evaluation.interior, evaluation.residual.force
         if now["last_s"] is not None:
             dx, ds = points - now["last_x"], force - now["last_s"]
             secant = float(-(ds * dx).sum() / dx.square().sum().clamp_min(1e-30))
@@ -214,22 +198,22 @@ class SemiImplicit(Optimizer):
         now["last_s"] = force
         return now["shift_rate"]
 
-    def _accelerated(self, points: Tensor, step: Tensor, size: Tensor) -> Tensor:
+    def _accelerated(self, evaluation: LegEvaluation, step: Tensor, size: Tensor) -> Tensor:
         """The Anderson step, or the plain one where the history misleads."""
-        now, size = self._now, float(size)
-        grew = size > 2 * now["best"]
+        now, points, norm = self._now, evaluation.interior, float(size)
+        grew = norm > 2 * now["best"]
         if grew:
             now["dx"], now["df"] = [], []
         elif now["last_f"] is not None:
             oldest = max(len(now["dx"]) + 1 - self.memory, 0)
             now["dx"] = [*now["dx"], points - now["last_x"]][oldest:]
             now["df"] = [*now["df"], step - now["last_f"]][oldest:]
-        now["best"] = min(now["best"], size)
+        now["best"] = min(now["best"], norm)
         now["last_x"], now["last_f"] = points, step
         if self.mode == "safe":
             return step
         fast = extrapolate(step, now["dx"], now["df"])
-        if (fast * self.problem.latest.residual.vector).sum() < 0:
+        if (fast * evaluation.residual.vector).sum() < 0:
             now["dx"], now["df"] = [], []
             return step
         return fast
@@ -243,7 +227,7 @@ class SemiImplicit(Optimizer):
         now["last_x"] = points
         return step * min(1.0, 6 / (now["iteration"] + 1))
 
-    def _capped(self, move: Tensor, residual) -> Tensor:
+    def _capped(self, move: Tensor, residual: Residual) -> Tensor:
         limit = self.trust * (len(move) + 1) * residual.spacing
         longest = move.norm(dim=-1).max()
         return move * (limit / longest.clamp_min(1e-30)).clamp_max(1.0)
@@ -268,9 +252,9 @@ class SemiImplicit(Optimizer):
 
     def _end_level(self) -> None:
         """Settle the answer of this level, then refine or finish."""
-        now, path = self._now, self.problem.path
+        now, path = self._now, self.path
         if self.noisy and now["counted"]:
-            path.place(now["total"] / now["counted"])
+            path.set_nodes(now["total"] / now["counted"])
         if self._last:
             now["finished"] = True
             return

@@ -1,202 +1,287 @@
-"""A geodesic problem: a path, a score, a density exponent, a manifold, and the latest evaluation of all four.
+"""The boundary value problem: bend K ≥ 1 paths between fixed ends until each is a geodesic of the density.
 
-Solvers step it, optimizers read it, callbacks watch it. One evaluation scores all interior nodes in one batch.
+One pair of images is K = 1; keyframes, the legs of a mean and all pairs of a distance matrix are more. One evaluation
+scores the interior nodes of all legs that still move, in one batch.
 """
 
+import copy
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional import length, quadrature
-from geodesic_lightning.functional.alternatives import Functional
-from geodesic_lightning.functional.excess import predicted_excess
-from geodesic_lightning.functional.length import Action, Residual
+from geodesic_lightning.functional.geodesic_defect import departure
+from geodesic_lightning.functional.length import DensityLength, action
 from geodesic_lightning.functional.quadrature import Measurement
-from geodesic_lightning.geometry import spline
-from geodesic_lightning.geometry.path import Path
-from geodesic_lightning.score.estimator import Score
-
-COARSE = 0.01  # relative error of the length above which a measurement takes twice the points
+from geodesic_lightning.problems.evaluation import Evaluation, LegEvaluation
+from geodesic_lightning.problems.scored_path import ScoredPath, refuse_not_finite
+from geodesic_lightning.protocols import AnyPath, Functional, Manifold, Score
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """The score on the path as it stood: points (N+1, d), interior scores (N−1, d) and what follows from them."""
-
-    points: Tensor
-    scores: Tensor
-    residual: Residual
-    action: Action
-
-    @property
-    def u(self) -> Tensor:
-        """Places of the points, (N+1,)."""
-        return torch.linspace(0, 1, len(self.points))
-
-    @property
-    def turning(self) -> Tensor:
-        """Unexplained turning per node, radians over the whole path: (N−1,)."""
-        return self.residual.turning
-
-    @property
-    def predicted_excess(self) -> float:
-        """Of the length over the geodesic's, relative."""
-        return predicted_excess(self.residual.across, self.residual.spacing)
-
-
-class Problem:
-    """Bend `path` into a geodesic of p^(−α).
+class Leg(ScoredPath):
+    """One path between two ends, with its latest evaluation.
 
     Args:
-        path: the nodes; its manifold is the problem's.
-        score: the estimator of ∇log p.
-        alpha: α ≥ 0, the density exponent.
+        path, score, alpha, span: as for ScoredPath.
+        functional: what is bent to its least.
 
     Attributes:
-        functional: what gives the residual in place of the density's (functionals.py); None for that.
         latest: the latest evaluation, None before the first.
-        evaluations: scores of single latents spent on solving so far.
+        end_scores: (2, d), None before they were asked.
     """
 
-    def __init__(self, path: Path, score: Score, alpha: float) -> None:
-        if not 0 <= alpha < float("inf"):
-            raise UserError(f"solver.alpha: got {alpha}, expected a number of at least 0.")
-        self.path, self.score, self.alpha = path, score, alpha
-        self.functional: Functional | None = None
-        self.latest: Evaluation | None = None
-        self.evaluations = 0
-        self.draw = 0
-        self._end_scores: Tensor | None = None
-
-    @property
-    def manifold(self):
-        return self.path.manifold
-
-    def _score(self, points: Tensor, u: Tensor, draw: int | None) -> Tensor:
-        # The clone makes ordinary tensors of inference tensors, so that autograd may carry them.
-        with torch.inference_mode():
-            scores = self.score(self.path.chart(points), u, draw).flatten(1)
-        return scores.clone().to(points.dtype)
-
-    def evaluate(self) -> Evaluation:
-        """Score the interior nodes in one batch, one evaluation a node, with fresh randomness if the score has any.
-
-        Raises:
-            UserError: a score is NaN or infinite; the path is put back to the last nodes whose scores were finite.
-        """
-        points, u = self.path.points(), self.path.u
-        if self._end_scores is None:
-            self.know_ends(self._score(points[[0, -1]], u[[0, -1]], None))
-        return self.accept(points, self._score(points[1:-1], u[1:-1], self.draw))
+    def __init__(
+        self,
+        path: AnyPath,
+        score: Score,
+        alpha: float,
+        span: tuple[int, int],
+        functional: Functional,
+    ) -> None:
+        super().__init__(path, score, alpha, span)
+        self.functional = functional
+        self.latest: LegEvaluation | None = None
+        self.end_scores: Tensor | None = None
 
     def know_ends(self, scores: Tensor, spent: int = 2) -> None:
         """Take the scores (2, d) of the ends, of which `spent` are new."""
-        self._end_scores = scores
+        self.end_scores = scores
         self.evaluations += spent
 
-    @property
-    def all_scores(self) -> Tensor:
-        """The latest scores of all points, the ends included: (N+1, d)."""
-        return torch.cat([self._end_scores[:1], self.latest.scores, self._end_scores[1:]])
+    def accept(self, points: Tensor, scores: Tensor) -> None:
+        """Take new scores (N−1, d) of the interior of points (N+1, d).
 
-    def accept(self, points: Tensor, scores: Tensor) -> Evaluation:
-        """Take the scores (N−1, d) of the interior of points (N+1, d); whoever scored them, `evaluate` or a batch."""
+        Raises:
+            UserError: one is NaN or infinite; the path is put back to the last nodes whose scores were finite.
+        """
         self.evaluations += len(scores)
-        self.draw += 1
-        self._refuse_not_finite(scores)
-        return self.recall(points, scores)
+        self.rng_step += 1
+        try:
+            refuse_not_finite(scores)
+        except UserError:
+            if self.latest is not None:
+                self.path.set_nodes(self.latest.interior)
+            raise
+        self.recall(points, scores)
 
-    def recall(self, points: Tensor, scores: Tensor) -> Evaluation:
-        """Take the scores (N−1, d) of the interior of points (N+1, d) as the latest, without counting them."""
-        ends = self._end_scores
-        whole = torch.cat([ends[:1], scores, ends[1:]])
-        action = length.action(points, whole, self.alpha, self.manifold)
-        if self.functional is None:
-            residual = length.residual(points, scores, self.alpha, self.manifold)
-        else:
-            residual = self.functional(points, whole, self.manifold)
-        self.latest = Evaluation(points, scores, residual, action)
-        return self.latest
-
-    def surrogate(self) -> Tensor:
-        """A scalar whose value is the latest length and whose gradient on the nodes is −r, for autograd to find."""
-        moved = self.path.nodes - self.path.nodes.detach()
-        force = self.path.chart(self.latest.residual.vector)
-        return self.latest.action.length - (moved * force).sum()
-
-    def point_gradients(self) -> Tensor:
-        """Set the nodes' gradients to −r without autograd; returns the latest length."""
-        self.path.nodes.grad = -self.path.chart(self.latest.residual.vector)
-        return self.latest.action.length
+    def recall(self, points: Tensor, scores: Tensor) -> None:
+        """Take scores (N−1, d) of the interior of points (N+1, d) as the latest, without counting them."""
+        assert self.end_scores is not None, "ends are scored first"
+        whole = torch.cat([self.end_scores[:1], scores, self.end_scores[1:]])
+        self.latest = LegEvaluation(
+            points,
+            whole,
+            self.functional(points, whole, self.alpha, self.manifold),
+            action(points, whole, self.alpha, self.manifold),
+            self.alpha,
+            self.manifold,
+            self.score.curvature_bound,
+            self.noise_to_signal,
+        )
 
     def noise_to_signal(self) -> float:
-        """|s − s'|/(√2 |s|) over the interior, from a second evaluation of the latest batch; 0 for a sure score."""
+        """|s − s'|/(√2 |s|) over the interior, from a second evaluation of the latest nodes; 0 for a sure score."""
         if not self.score.stochastic:
             return 0.0
-        latest = self.latest or self.evaluate()
-        again = self._score(latest.points[1:-1], self.path.u[1:-1], self.draw)
-        self.draw += 1
+        assert self.latest is not None, "evaluate first"
+        again = self.score_at(self.latest.interior, self.path.u[1:-1], self.rng_step)
+        self.rng_step += 1
         self.evaluations += len(again)
-        return float((again - latest.scores).norm() / (2**0.5 * latest.scores.norm()))
+        scores = self.latest.scores[1:-1]
+        return float((again - scores).norm() / (2**0.5 * scores.norm()))
+
+
+class Problem:
+    """Bend every leg of `path` into a geodesic of p^(−α).
+
+    Args:
+        path: its legs are solved, side by side; its manifold is the problem's.
+        score: the estimator of ∇log p.
+        alpha: α ≥ 0, the density exponent.
+        functional: what is bent to its least; the density's length if not given.
+
+    Attributes:
+        legs: the problem of each leg.
+    """
+
+    def __init__(
+        self, path: AnyPath, score: Score, alpha: float, functional: Functional | None = None
+    ) -> None:
+        self.path, self.score, self.alpha = path, score, alpha
+        self.functional: Functional = DensityLength() if functional is None else functional
+        self._whole = ScoredPath(path, score, alpha)
+        count = len(path.legs)
+        self.legs = [
+            Leg(leg, score, alpha, (k, count), self.functional) for k, leg in enumerate(path.legs)
+        ]
+
+    @property
+    def manifold(self) -> Manifold:
+        """Where the paths live."""
+        return self.path.manifold
+
+    @property
+    def evaluations(self) -> int:
+        """Scores of single latents spent on solving so far."""
+        return self._whole.evaluations + sum(leg.evaluations for leg in self.legs)
+
+    def spent(self, evaluations: int) -> None:
+        """Count scores that were asked for this problem elsewhere."""
+        self._whole.evaluations += evaluations
+
+    @property
+    def rng_step(self) -> int:
+        """Batches of fresh randomness drawn so far."""
+        return max(leg.rng_step for leg in self.legs)
+
+    @property
+    def latest(self) -> Evaluation | None:
+        """The latest evaluation of all legs, None before the first."""
+        known = [leg.latest for leg in self.legs if leg.latest is not None]
+        return Evaluation(known) if len(known) == len(self.legs) else None
+
+    def evaluate(self, awake: Sequence[int] | None = None) -> Evaluation:
+        """Score the interior nodes in one batch, one evaluation a node, with fresh randomness if the score has any.
+
+        Args:
+            awake: numbers of the legs to score; all if not given. The others stay as they were last scored.
+
+        Raises:
+            UserError: a score is NaN or infinite; that leg is put back to its last nodes whose scores were finite.
+        """
+        if any(leg.end_scores is None for leg in self.legs):
+            self._score_ends()
+        legs = self.legs if awake is None else [self.legs[k] for k in awake]
+        points = [leg.path.points() for leg in legs]
+        inner = [p[1:-1] for p in points]
+        places = [leg.on_whole(leg.path.u[1:-1]) for leg in legs]
+        scores = self._whole.score_at(torch.cat(inner), torch.cat(places), self.rng_step)
+        for leg, there, found in zip(legs, points, scores.split([len(p) for p in inner])):
+            leg.accept(there, found)
+        latest = self.latest
+        assert latest is not None, "the first evaluation is of all legs"
+        return latest
+
+    def _score_ends(self) -> None:
+        ends = torch.cat([leg.path.points()[[0, -1]] for leg in self.legs])
+        both = torch.tensor([0.0, 1.0]).to(ends)
+        places = torch.cat([leg.on_whole(both) for leg in self.legs])
+        for leg, found in zip(self.legs, self._whole.score_at(ends, places, None).split(2)):
+            leg.know_ends(found)
+
+    def score_shared_end(self) -> None:
+        """Score again, once for all, the end that the legs of a star share, where it has moved."""
+        end = self.legs[0].path.points()[-1:]
+        score = self._whole.score_at(end, torch.ones(1).to(end), None)
+        for k, leg in enumerate(self.legs):
+            assert leg.end_scores is not None
+            leg.know_ends(torch.cat([leg.end_scores[:1], score]), spent=int(k == 0))
 
     def measure(self, points: Tensor | None = None) -> Measurement:
-        """Measure points (N+1, d), by default the path's: every one is scored, ends included, no fresh randomness.
+        """Measure points (M+1, d), by default the whole path's, as one spline: as ScoredPath.measure.
 
-        Where the length's own error estimate passes COARSE, or there is none, the middles of the
-        pieces are scored too: a score that turns within a piece, as between the data of a narrow
-        density, cannot be read off its ends.
+        Of several legs the residual is the spline's own (geodesic_defect), whose nodes need not be
+        evenly spaced from leg to leg, and no excess is predicted: a path free to leave its keyframes
+        is not what was solved for.
         """
-        points = self.path.points() if points is None else points
-        u = torch.linspace(0, 1, len(points)).to(points)
-        scores = self._score(points, u, None)
-        self._refuse_not_finite(scores)
-        found = quadrature.measure(points, scores, self.alpha, self.manifold)
-        if found.length_error <= COARSE * found.length:
+        found = self._whole.measure(points)
+        if len(self.legs) == 1:
             return found
-        knots = spline.chord_knots(points)
-        middles = spline.evaluate(points, (knots[1:] + knots[:-1]) / 2, knots=knots)
-        middles = self.manifold.projx(middles)
-        between = self._score(middles, (u[1:] + u[:-1]) / 2, None)
-        self._refuse_not_finite(between)
-        fine = quadrature.measure(
-            _interleaved(points, middles), _interleaved(scores, between), self.alpha, self.manifold
-        )
-        return replace(
-            fine,
-            u=fine.u[::2],
-            log_density=fine.log_density[::2],
-            metric_speed=fine.metric_speed[::2],
-            turning=found.turning,
-            predicted_excess=found.predicted_excess,
-            score_norm=fine.score_norm[::2],
-        )
+        found = replace(found, predicted_excess=float("nan"))
+        if points is not None:
+            return found
+        here = self.path.points()
+        scores = self._whole.score_at(here, self.path.u, None)
+        bent = departure(here, scores, self.alpha, self.manifold)
+        return replace(found, turning=bent.residual * found.euclidean_length)
 
-    def state_dict(self) -> dict:
-        """What a resumed run needs to go on as if it had never stopped."""
-        return {"evaluations": self.evaluations, "draw": self.draw, "end_scores": self._end_scores}
+    def score_points(self, points: Tensor, chunk: int) -> Tensor:
+        """Scores (n, d) of points (n, d) under the prompt at u = 0, `chunk` at a time, without randomness."""
+        parts = points.split(chunk)
+        return torch.cat([self._whole.score_at(p, torch.zeros(len(p)), None) for p in parts])
 
-    def load_state_dict(self, state: dict) -> None:
-        """The inverse of `state_dict`."""
-        self.evaluations, self.draw, self._end_scores = (
-            state["evaluations"],
-            state["draw"],
-            state["end_scores"],
-        )
+    def state_dict(self, awake: Iterable[int] = ()) -> dict[str, Any]:
+        """What a resumed run needs to go on as if it had never stopped.
 
-    def _refuse_not_finite(self, scores: Tensor) -> None:
-        if torch.isfinite(scores).all():
-            return
-        bad = int((~torch.isfinite(scores)).any(-1).sum())
-        if self.latest is not None:
-            self.path.place(self.latest.points[1:-1])
-        raise UserError(
-            f"The score is NaN or infinite at {bad} of {len(scores)} nodes: check the model's weights and precision, "
-            "or try a smaller solver.alpha or another noise level; the last good nodes are kept."
-        )
+        Args:
+            awake: the legs that will be scored again; while there are any, the others' latest scores are kept.
+        """
+        coming = set(awake)
+        return {
+            "spent": self._whole.evaluations,
+            "legs": [
+                _state(leg, bool(coming) and k not in coming) for k, leg in enumerate(self.legs)
+            ],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`; states of version 0.1 are read too."""
+        state = _of_former_version(state)
+        self._whole.evaluations = state["spent"]
+        for leg, saved in zip(self.legs, state["legs"], strict=True):
+            leg.evaluations, leg.rng_step = saved["evaluations"], saved["rng_step"]
+            leg.end_scores = saved["end_scores"]
+            if saved["latest"] is not None:
+                leg.recall(*saved["latest"])
 
 
-def _interleaved(nodes: Tensor, middles: Tensor) -> Tensor:
-    """Nodes (N+1, d) with the middles (N, d) of the pieces between them: (2N+1, d)."""
-    return torch.cat([torch.stack([nodes[:-1], middles], 1).flatten(0, 1), nodes[-1:]])
+def _state(leg: Leg, asleep: bool) -> dict[str, Any]:
+    latest = leg.latest
+    return {
+        "evaluations": leg.evaluations,
+        "rng_step": leg.rng_step,
+        "end_scores": leg.end_scores,
+        "latest": (latest.points, latest.scores[1:-1]) if asleep and latest else None,
+    }
+
+
+def _of_former_version(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as 0.1 wrote it, one path's or several legs', in today's form."""
+    if "spent" in state:
+        return state
+    legs, latest = state.get("legs", [state]), state.get("latest", [None])
+    return {
+        "spent": 0,
+        "legs": [
+            {
+                "evaluations": leg["evaluations"],
+                "rng_step": leg["draw"],
+                "end_scores": leg["end_scores"],
+                "latest": known,
+            }
+            for leg, known in zip(legs, latest)
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class Corners:
+    """What rounding did to solved legs.
+
+    Attributes:
+        angles: radians by which the legs turn at the keyframes between them.
+        length: of the legs with their corners, S.
+    """
+
+    angles: list[float]
+    length: float
+
+
+def corners(problem: Problem, sharp: Tensor) -> Corners:
+    """The corners of a path of several legs, and its length with them, at its points (M+1, d) before rounding."""
+    path = copy.deepcopy(problem.path)
+    path.set_nodes(sharp[1:-1])
+    return Corners(path.angles, legs_length(Problem(path, problem.score, problem.alpha)))
+
+
+def legs_length(problem: Problem) -> float:
+    """The length of the legs one after the other, each measured alone: corners stay corners."""
+    total, offset = 0.0, 0.0
+    for leg in problem.legs:
+        found = leg.measure()
+        total += float(torch.exp(torch.tensor(-problem.alpha * offset))) * found.length
+        offset += float(found.log_density[-1])
+    return total

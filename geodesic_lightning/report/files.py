@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.protocols import AnyPath
 
 __all__ = [
     "check_fps",
@@ -112,6 +113,13 @@ def write_image(image: Tensor, path: str | Path) -> None:
     picture = Image.fromarray(_bytes(image[None])[0])
     with _whole(path) as temporary:
         picture.save(temporary)
+
+
+def path_tensors(path: AnyPath) -> dict[str, Tensor]:
+    """What path.safetensors holds: copies of the nodes (N−1, *shape), their places u (N+1,), the ends (2, *shape)."""
+    nodes = path.nodes.detach().clone()
+    ends = path.points().detach()[[0, -1]].reshape(2, *nodes.shape[1:])
+    return {"nodes": nodes, "u": path.u.detach().clone(), "ends": ends}
 
 
 def write_path(

@@ -30,6 +30,7 @@ class Run:
         films: the path's, and one to compare it with if there is one.
         strip: PNG of all frames; picture: PNG of an exact density's; either may be None.
         first: curves of the path that solving started from: u, log_density, metric_speed, residual.
+        first_name: what that path is.
         history: reports of all steps.
     """
 
@@ -39,6 +40,7 @@ class Run:
     strip: bytes | None = None
     picture: bytes | None = None
     first: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    first_name: str = "start"
     history: Sequence[Mapping[str, float]] = ()
 
 
@@ -64,12 +66,12 @@ def charts(run: Run) -> list[str]:
         if len(summary.get(key, ())) == len(u):
             lines = [Line(name, u, summary[key])]
             if first:
-                lines.append(Line("start (slerp)", first["u"], first[key], dotted=True))
+                lines.append(Line(run.first_name, first["u"], first[key], dotted=True))
             found.append(chart(lines, title))
     if len(summary.get("residual", ())) == len(u) - 2 > 0:
         lines = [Line(name, u[1:-1], summary["residual"])]
         if first:
-            lines.append(Line("start (slerp)", first["u"][1:-1], first["residual"], dotted=True))
+            lines.append(Line(run.first_name, first["u"][1:-1], first["residual"], dotted=True))
         found.append(chart(lines, "Geodesic residual, radians"))
     steps = [one for one in run.history if "length" in one and "score_evaluations" in one]
     if len(steps) > 1:

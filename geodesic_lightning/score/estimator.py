@@ -79,12 +79,12 @@ class Score:
         plain = field.bounded and self.at_level and weighting == "uniform"
         self.curvature_bound = 1 / model.sigma**2 if plain else None
 
-    def __call__(self, x: Tensor, u: Tensor, draw: int | None = None) -> Tensor:
+    def __call__(self, x: Tensor, u: Tensor, rng_step: int | None = None) -> Tensor:
         """The field at latents x (n, *shape) whose places are u (n,): like x.
 
-        `draw` numbers the randomness; None always takes the same, for measuring.
+        `rng_step` numbers the randomness; None always takes the same, for measuring.
         """
-        moved, draws = zip(*(self._look(x, draw, k) for k in range(self._draws)))
+        moved, draws = zip(*(self._look(x, rng_step, k) for k in range(self._draws)))
         times = torch.cat([torch.full((len(x),), d.t) for d in draws])
         names, count = self.field.needs, len(x) * len(draws)
         latents = torch.cat(moved).repeat(len(names), *[1] * (x.dim() - 1))
@@ -103,12 +103,12 @@ class Score:
     def _draws(self) -> int:
         return 1 if self.at_level else self.samples
 
-    def _look(self, x: Tensor, draw: int | None, sample: int) -> tuple[Tensor, Draw]:
+    def _look(self, x: Tensor, rng_step: int | None, sample: int) -> tuple[Tensor, Draw]:
         """x moved to a timestep, and what was drawn to do so."""
         model = self.model
         if self.at_level:
             return x, self._drawn(model.timestep, torch.zeros(()))
-        number = 0 if draw is None or not self.fresh else draw + 1
+        number = 0 if rng_step is None or not self.fresh else rng_step + 1
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + number) * 1_009 + sample)
         t = int(torch.randint(self.low, self.high + 1, (1,), generator=generator))
         noise = (

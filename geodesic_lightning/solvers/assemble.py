@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
@@ -13,12 +14,12 @@ from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.decoding.decoder import Decoder, plain
 from geodesic_lightning.decoding.retime import Timing
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional.alternatives import Functional
 from geodesic_lightning.geometry.manifold import Euclidean, Sphere
-from geodesic_lightning.geometry.path import Manifold
-from geodesic_lightning.score.condition import Condition
+from geodesic_lightning.integrators.initial_velocity import Velocity
+from geodesic_lightning.protocols import Functional, Manifold, Metrics, Model, Score
+from geodesic_lightning.score.condition import Condition, Piecewise
 from geodesic_lightning.solvers.base import Solver
-from geodesic_lightning.solvers.layouts import stops, view
+from geodesic_lightning.solvers.layouts import view
 
 
 @dataclass
@@ -35,12 +36,12 @@ class Clock:
         self.began = now
 
 
-def euclidean(model, ends: Tensor) -> Manifold:
+def euclidean(model: Model, ends: Tensor) -> Manifold:
     """Flat space."""
     return Euclidean()
 
 
-def sphere(model, ends: Tensor, radius: float | None = None) -> Manifold:
+def sphere(model: Model, ends: Tensor, radius: float | None = None) -> Manifold:
     """A sphere about the origin; by default its radius is the mean norm of the ends (n, *shape)."""
     if radius is not None:
         return Sphere(radius)
@@ -50,24 +51,25 @@ def sphere(model, ends: Tensor, radius: float | None = None) -> Manifold:
     return Sphere(mean)
 
 
-def automatic(model, ends: Tensor) -> Manifold:
+def automatic(model: Model, ends: Tensor) -> Manifold:
     """The model's own manifold; a diffusion model names none, and its latents live near a sphere."""
-    own = getattr(model, "manifold", None)
-    return sphere(model, ends) if own is None else own
+    return sphere(model, ends) if model.manifold is None else model.manifold
 
 
 def assemble(
-    model,
+    model: Model,
     frames: Frames | Clip,
     solver: Callable[..., Solver],
-    score: Callable,
-    condition: Callable[..., Condition],
+    score: Callable[..., Score],
+    condition: Callable[..., Condition | Piecewise],
     manifold: Callable[..., Manifold] = automatic,
     clock: Clock | None = None,
-    velocity: Callable | None = None,
+    velocity: Velocity | None = None,
     timing: Timing | None = None,
     decoder: Callable[..., Decoder] = plain,
     functional: Functional | None = None,
+    metrics: Metrics | None = None,
+    context: dict[str, Any] | None = None,
 ) -> Solver:
     """Lay the frames out as a path at the model's noise level, and hand it and its score to the solver.
 
@@ -83,14 +85,20 @@ def assemble(
         decoder: (model, condition, given images, norms, places, clean latents) → Decoder, of the
             paths between images.
         functional: of a boundary value problem, in place of the density's length.
+        metrics: what else the morph is measured by.
+        context: what the run wants said in its summary beside the path.
+
+    Raises:
+        UserError: parts that do not fit together.
     """
-    layout = getattr(getattr(solver, "func", solver), "layout", stops)
+    kind = getattr(solver, "func", solver)  # a maker is a class, or a partial of one
     mixed = getattr(decoder, "func", decoder) is not plain
-    if mixed and (velocity is not None or layout is not stops):
+    if mixed and (velocity is not None or not kind.joins_images):
         raise UserError(
             "decoder: frames are mixed from the two images that a path joins, and this solver joins "
             "none: choose decoder=plain."
         )
+    rest = {"functional": functional, "timing": timing, "metrics": metrics, "context": context}
     if velocity is not None:
         seen, given = view(model, frames, condition, manifold)
         launch = velocity(seen)
@@ -100,14 +108,13 @@ def assemble(
             own = None if given is None else given[launch.frame][None]
             return Decoder(model, embedded, own, norms[launch.frame][None], (0.0,))
 
-        built = solver(launch, seen.manifold, seen.condition, partial(score, model), shown)
+        parts = (launch, seen.manifold, seen.condition, partial(score, model), shown)
+        built = solver(*parts, **rest)
     else:
-        laid = layout(model, frames, condition, manifold, decoder)
-        built = solver(laid.path, score(model, laid.condition), laid.decoder)
-    if timing is not None:
-        built.timing = timing
-    if functional is not None:
-        built.bend_by(functional)
+        laid = kind.layout(model, frames, condition, manifold, decoder)
+        built = solver(laid.path, score(model, laid.condition), laid.decoder, **laid.own, **rest)
+    if metrics is not None:
+        metrics.check(built)
     if clock:
         clock.lap("encode")
     return built

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor
 
-from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.decoding.retime import EvenInDistance, Timing, snapped
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional.alternatives import Functional
+from geodesic_lightning.functional.length import DensityLength
 from geodesic_lightning.functional.optics import reading
 from geodesic_lightning.functional.quadrature import Measurement
-from geodesic_lightning.geometry.path import Path
-from geodesic_lightning.problems.legs import problem_on
-from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.problems.initial_value import InitialValueProblem
+from geodesic_lightning.protocols import Decoder, Functional, Metrics, Score
 from geodesic_lightning.solvers import layouts
 from geodesic_lightning.solvers.scalars import FINAL, STEP
 
@@ -28,64 +27,74 @@ class Solver(L.LightningModule):
     The problem and the decoder are plain objects: the frozen model in them is not registered.
 
     Args:
-        path: its ends and manifold; it is cut into `segments` pieces.
-        score: the estimator of ∇log p.
+        problem: the path, its score and α.
         decoder: shows the path.
-        alpha: α ≥ 0; None takes what the model recommends for this score.
-        segments: N of the final path.
+        segments: N of the final path, at least 2.
         frames: images of the final film, at least 2.
+        functional: what is bent to its least; only a solver that `bends` takes another than the density's length.
+        timing: which places the frames show, once the path has been measured; equal distances if not given.
+        metrics: what else a morph is measured by: solver → figures by name.
+        context: what the run wants said in its summary beside the path: its seed, its model's name.
+        name: what summaries call it; the class's own if not given.
 
     Attributes:
         seconds: of solving and of decoding, so far.
-        context: what the run wants said in its summary beside the path: its seed, its model's name.
         report: the latest scalars, floats by name.
-        timing: which places the frames show, once the path has been measured.
-        metrics: what else a morph is measured by (metrics.Measures); measures: what that found.
+        measures: what the metrics found.
         measurement, start: the path as measured in validation, and as it was at first; None before.
+        start_name: what that first path is.
+        moving: names of the buffers that solving moves.
+
+    Raises:
+        UserError: a setting is out of its range, or the functional is not known to this solver.
     """
 
     verbs: tuple[str, ...] = ("validate",)
     name = "solver"
     layout = staticmethod(layouts.stops)
+    bends = False
+    joins_images = True  # its path goes from image to image
+    moving: tuple[str, ...] = ()
 
     def __init__(
         self,
-        path: Path,
-        score: Score,
+        problem: Problem | InitialValueProblem,
         decoder: Decoder,
-        alpha: float | None = None,
-        segments: int = 16,
-        frames: int = 17,
+        segments: int,
+        frames: int,
+        functional: Functional | None = None,
+        timing: Timing | None = None,
+        metrics: Metrics | None = None,
+        context: dict[str, Any] | None = None,
+        name: str | None = None,
     ) -> None:
         super().__init__()
+        self.name = name or self.name
         if segments < 2:
             raise UserError(f"solver.segments: got {segments}, expected at least 2.")
         if frames < 2:
             raise UserError(f"solver.frames: got {frames}, expected at least 2.")
-        path.place(path.baseline(segments)[1:-1])
-        self.path = path
-        self.problem = problem_on(path, score, recommended(score) if alpha is None else alpha)
-        self.decoder, self.segments, self.frame_count = decoder, segments, frames
+        if not (self.bends or functional is None or isinstance(functional, DensityLength)):
+            raise UserError(
+                f"functional={functional.name}: solver={self.name} knows the density's own alone: "
+                "choose solver=bvp, or functional=density."
+            )
+        self.path, self.problem, self.decoder = problem.path, problem, decoder
+        self.segments, self.frame_count = segments, frames
+        self.timing: Timing = timing or EvenInDistance()
+        self.metrics = metrics
+        self.context: dict[str, Any] = {} if context is None else context
         self.seconds = {"solve": 0.0, "decode": 0.0}
-        self.context: dict = {}
         self.report: dict[str, float] = {}
         self.measurement: Measurement | None = None
         self.start: Measurement | None = None
-        self.timing: Timing = EvenInDistance()
-        self.metrics: Callable[[Solver], dict[str, float]] | None = None
         self.measures: dict[str, float] = {}
         self._shown: tuple[Tensor, Timing, Tensor] | None = None
 
-    def bend_by(self, functional: Functional) -> None:
-        """Solve for another functional than the density's length.
-
-        Raises:
-            UserError: this solver knows no other.
-        """
-        raise UserError(
-            f"functional={functional.name}: solver={self.name} knows the density's own alone: choose solver=bvp, "
-            "or functional=density."
-        )
+    @property
+    def start_name(self) -> str:
+        """What solving begins with: the manifold's own geodesic."""
+        return f"start ({self.path.manifold.line})"
 
     def setup(self, stage: str) -> None:
         self.problem.score.model.to(self.device)
@@ -130,17 +139,17 @@ class Solver(L.LightningModule):
     def places(self, count: int) -> Tensor | None:
         """Where on the path the film's frames are, (count,) of path.u; None if it is of several paths."""
         timing = EvenInDistance() if self.measurement is None else self.timing
-        closed = getattr(self.path, "closed", False)
+        closed, stops = self.path.closed, self.path.stops
         shares = torch.linspace(0, 1, count + 1)[:-1] if closed else torch.linspace(0, 1, count)
         places = timing(shares, self)
-        if hasattr(self.path, "stops"):
-            places = snapped(places, self.path.stops[:-1] if closed else self.path.stops)
+        if stops is not None:
+            places = snapped(places, stops[:-1] if closed else stops)
         return places
 
     def _images(self, count: int) -> Tensor:
         return self.decoder(self.path, self.places(count).to(torch.float32))
 
-    def validation_step(self, batch, index: int) -> None:
+    def validation_step(self, batch: object, index: int) -> None:
         """Measure the path: every node scored once, no randomness."""
         self.measurement = self.problem.measure()
         self.say(readings(self.measurement))
@@ -168,7 +177,7 @@ class Solver(L.LightningModule):
         steps = {f"solve/{name}": found[name] for name in STEP if name in once}
         self.log_dict({f"final/{name}": found[name] for name in FINAL} | own | steps, batch_size=1)
 
-    def summary(self) -> dict:
+    def summary(self) -> dict[str, Any]:
         """What summary.json says of the path; JSON-ready."""
         m = self.measurement
         if m is None:
@@ -176,7 +185,7 @@ class Solver(L.LightningModule):
         return {
             "solver": self.name,
             **self.context,
-            "weights": getattr(self.problem.score.model, "source", None),
+            "weights": self.problem.score.model.source,
             "frames": self.frame_count,
             "segments": self.path.segments,
             "alpha": self.problem.alpha,
@@ -195,13 +204,11 @@ class Solver(L.LightningModule):
             "score_evaluations": self.problem.evaluations,
             "unet_evaluations": self.problem.score.model.evaluations,
             "seconds": {**self.context.get("seconds", {}), **self.seconds},
-            **self._against_reference(),
+            # Where the density is exact: the path's exact length against the known geodesic's.
+            **self.problem.score.model.judge(
+                self.path.points(), self.problem.alpha, self.path.manifold
+            ),
         }
-
-    def _against_reference(self) -> dict:
-        """Where the density is exact: the path's exact length against the known geodesic's."""
-        judge = getattr(self.problem.score.model, "judge", None)
-        return judge(self.path.points(), self.problem.alpha, self.path.manifold) if judge else {}
 
 
 def readings(measured: Measurement) -> dict[str, float]:
@@ -217,8 +224,14 @@ def readings(measured: Measurement) -> dict[str, float]:
     }
 
 
-def recommended(score: Score) -> float:
-    """The α that the model recommends for this score: α belongs to its score."""
+def alpha_of(score: Score, alpha: float | None) -> float:
+    """α as it was asked for, or what the model recommends for this score: α belongs to its score.
+
+    Raises:
+        UserError: none was asked for, and the model recommends none.
+    """
+    if alpha is not None:
+        return alpha
     known = score.model.alpha
     if not isinstance(known, dict):
         return float(known)

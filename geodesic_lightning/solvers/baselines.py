@@ -1,5 +1,7 @@
 """Nothing to solve: straight lines or great circles, measured and shown like any other path."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -9,9 +11,11 @@ from geodesic_lightning.decoding.morphs.coefficients import noise_diffusion
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.geometry.path import Path
-from geodesic_lightning.geometry.piecewise_path import Chain
-from geodesic_lightning.score.estimator import Score
-from geodesic_lightning.solvers.base import Solver
+from geodesic_lightning.geometry.piecewise_path import PiecewisePath
+from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.protocols import MakeOptimizer, Score
+from geodesic_lightning.solvers import layouts
+from geodesic_lightning.solvers.base import Solver, alpha_of
 
 WAYS = ("lerp", "slerp", "noise_diffusion", "freemorph")
 
@@ -20,36 +24,51 @@ class FixedSolver(Solver):
     """The path as it is drawn at first.
 
     Args:
+        path, score, decoder, alpha, segments, frames: as for BoundaryValueSolver.
         way: lerp, the straight line through flat space between the ends' own latents; slerp, the
             great circle between the ends on a sphere, their norms changing evenly; noise_diffusion, the
             curve of morphs/coefficients.py through flat space; freemorph, the frames of morphs/freemorph.py.
+        optimizer: not used: nothing is solved.
         label: the name in the summary, of a way to morph that is more than its path; None for the way's.
         seed: of freemorph's noise.
-        path, score, decoder, alpha, segments, frames: as for Solver.
+        clean: latents (2, *shape) of the two images before inversion, that noise_diffusion and freemorph want.
+        rest: as for Solver.
+
+    Raises:
+        UserError: an unknown way, or one that joins two images alone.
     """
 
     verbs = ("validate",)
+    layout = staticmethod(layouts.stops_with_clean)
 
     def __init__(
         self,
-        path: Path,
+        path: Path | PiecewisePath,
         score: Score,
         decoder: Decoder,
         way: str,
         alpha: float | None = None,
         segments: int = 16,
         frames: int = 17,
-        optimizer=None,
+        optimizer: MakeOptimizer | None = None,
         label: str | None = None,
         seed: int = 0,
+        clean: Tensor | None = None,
+        **rest: Any,
     ) -> None:
-        if way in ("noise_diffusion", "freemorph") and isinstance(path, Chain):
+        if way in ("noise_diffusion", "freemorph") and isinstance(path, PiecewisePath):
             raise UserError(f"solver={way} joins two images: give data=pair.")
-        super().__init__(drawn(path, way, decoder.norms), score, decoder, alpha, segments, frames)
-        self.name = label or way
-        if way == "noise_diffusion":
-            self._mix(path, (1 - score.model.sigma**2) ** 0.5)
-        self.way, self.seed, self._clean = way, seed, getattr(path, "clean", None)
+        path = drawn(path, way, decoder.norms)
+        problem = Problem(path, score, alpha_of(score, alpha))
+        super().__init__(problem, decoder, segments, frames, name=label or way, **rest)
+        path.set_nodes(path.baseline(segments)[1:-1])
+        self.problem: Problem = problem
+        self.decoder: Decoder = decoder
+        self.way, self.seed, self._clean = way, seed, clean
+        # FreeMorph inverts all frames together: its ends are its own.
+        self.moving = ("path.start", "path.end") if way == "freemorph" else ()
+        if way == "noise_diffusion" and clean is not None:
+            self._mix(clean, (1 - score.model.sigma**2) ** 0.5)
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
@@ -58,27 +77,27 @@ class FixedSolver(Solver):
             self._clean = None
 
     def _together(self, clean: Tensor) -> None:
-        """Put the path through FreeMorph's latents; its ends are inverted with the others, and move."""
+        """Put the path through FreeMorph's latents."""
         model, decoder = self.problem.score.model, self.decoder
-        if not hasattr(model, "denoiser"):
+        if model.denoiser is None:
             raise UserError(
                 f"solver=freemorph: model={model.name} has no network whose attention could be shared."
             )
         u = torch.linspace(0, 1, self.segments + 1)
         found = freemorph.frames(model, decoder.condition, clean, u, self.seed)
-        decoder.norms = found[[0, -1]].flatten(1).norm(dim=-1)
+        self.decoder = decoder.with_norms(found[[0, -1]].flatten(1).norm(dim=-1))
         with torch.no_grad():
             self.path.start.copy_(found[0])
             self.path.end.copy_(found[-1])
-        self.path.place(found[1:-1].flatten(1))
+        self.path.set_nodes(found[1:-1].flatten(1))
 
-    def _mix(self, given: Path, signal: float) -> None:
+    def _mix(self, clean: Tensor, signal: float) -> None:
         ends = torch.stack([self.path.start, self.path.end])
         u = torch.linspace(0, 1, self.path.segments + 1)[1:-1]
-        self.path.place(noise_diffusion(ends, given.clean, signal, u).flatten(1))
+        self.path.set_nodes(noise_diffusion(ends, clean, signal, u).flatten(1))
 
 
-def drawn(path: Path | Chain, way: str, norms: Tensor) -> Path | Chain:
+def drawn(path: Path | PiecewisePath, way: str, norms: Tensor) -> Path | PiecewisePath:
     """The path, or one between the same stops in the space that the way is straight in.
 
     Args:
@@ -89,7 +108,7 @@ def drawn(path: Path | Chain, way: str, norms: Tensor) -> Path | Chain:
     wanted = Sphere if way == "slerp" else Euclidean
     if isinstance(path.manifold, wanted):
         return path
-    chain = isinstance(path, Chain)
+    chain = isinstance(path, PiecewisePath)
     stops = (
         torch.stack([leg.start for leg in path.legs] + [path.end])
         if chain
@@ -100,5 +119,7 @@ def drawn(path: Path | Chain, way: str, norms: Tensor) -> Path | Chain:
     if wanted is Euclidean:
         stops = stops * (norms.to(stops) / sizes).reshape(-1, *[1] * (stops.dim() - 1))
     if chain:
-        return Chain(stops[:-1] if path.closed else stops, space, 2, path.closed, path.rounding)
+        return PiecewisePath(
+            stops[:-1] if path.closed else stops, space, 2, path.closed, path.rounding
+        )
     return Path(stops[0], stops[1], space)

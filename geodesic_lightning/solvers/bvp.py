@@ -1,69 +1,81 @@
 """Boundary value problem: bend the path between two ends until it is a geodesic of the density."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable
+from typing import Any
 
-import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
-from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.functional.alternatives import Functional
-from geodesic_lightning.geometry.path import Path
-from geodesic_lightning.optimizers.batched import optimizer_for
-from geodesic_lightning.problems.boundary_value import Problem
-from geodesic_lightning.problems.legs import Corners, LegsProblem, corners
-from geodesic_lightning.score.estimator import Score
-from geodesic_lightning.solvers.iterative import SteppingSolver
+from geodesic_lightning.functional.length import DensityLength
+from geodesic_lightning.geometry.piecewise_path import PiecewisePath
+from geodesic_lightning.optimizers.batched import Batched
+from geodesic_lightning.problems.boundary_value import Corners, Problem, corners
+from geodesic_lightning.problems.evaluation import Evaluation
+from geodesic_lightning.protocols import AnyPath, Decoder, Functional, MakeOptimizer, Score
+from geodesic_lightning.solvers.base import alpha_of
+from geodesic_lightning.solvers.iterative import IterativeSolver
 
 
-class BoundaryValueSolver(SteppingSolver):
-    """Interpolation. A step scores all interior nodes in one batch; the optimizer bends them.
-
-    The loss is the path's length; its gradient is set to −r, the residual of the discrete geodesic
-    equation (length.residual), since only the score of the density is known.
+class BoundaryValueSolver(IterativeSolver):
+    """Interpolation. A step scores the interior nodes of all legs in one batch; the optimizer bends them.
 
     Args:
-        path, score, decoder, alpha, frames: as for Solver.
-        optimizer: makes the optimizer from (parameters, problem=, segments=).
-        segments: N ≥ 2 of the final path.
+        path: two ends and its manifold, or several legs; each is cut into `segments` pieces.
+        score: the estimator of ∇log p.
+        decoder: shows the path.
+        optimizer: makes a leg's optimizer from (path, segments=).
+        alpha: α ≥ 0; None takes what the model recommends for this score.
+        segments: N ≥ 2 of the final path, of each leg.
+        frames: images of the film.
+        functional: what is bent to its least; the density's length if not given.
+        rest: as for Solver.
+
+    Raises:
+        UserError: parts do not fit together.
     """
 
     name = "bvp"
+    bends = True
 
     def __init__(
         self,
-        path: Path,
+        path: AnyPath,
         score: Score,
         decoder: Decoder,
-        optimizer: Callable[..., Optimizer],
+        optimizer: MakeOptimizer,
         alpha: float | None = None,
         segments: int = 16,
         frames: int = 17,
+        functional: Functional | None = None,
+        **rest: Any,
     ) -> None:
-        super().__init__(path, score, decoder, alpha, segments, frames)
-        self._make_optimizer = optimizer
-        self.corners: Corners | None = None
-        # What does not fit together is said before anything is computed.
-        optimizer_for(self.problem, optimizer, segments)
-
-    def bend_by(self, functional: Functional) -> None:
-        if isinstance(self.problem, LegsProblem):
+        functional = functional or DensityLength()
+        if len(path.legs) > 1 and not isinstance(functional, DensityLength):
             raise UserError(
                 f"functional={functional.name} is for a path between two images: give two, or "
                 "functional=density."
             )
-        optimizer = optimizer_for(self.problem, self._make_optimizer, self.segments)
-        if not getattr(optimizer, "any_functional", False):
-            raise UserError(
-                f"functional={functional.name}: this optimizer is made for the density's own: choose "
-                "optimizer=semi_implicit, gradient_descent, adam or lbfgs."
-            )
-        self.problem.functional = functional
+        problem = Problem(path, score, alpha_of(score, alpha), functional)
+        super().__init__(problem, decoder, segments, frames, functional, **rest)
+        path.set_nodes(path.baseline(segments)[1:-1])
+        self.problem: Problem = problem
+        self._make_leg_optimizer = optimizer
+        self.corners: Corners | None = None
+        self.make_optimizer()  # what does not fit together is said before anything is computed
 
-    def configure_optimizers(self) -> Optimizer:
-        return optimizer_for(self.problem, self._make_optimizer, self.segments)
+    def make_optimizer(self) -> Batched:
+        return Batched(self._make_leg_optimizer, self.problem, self.segments)
+
+    def evaluate(self) -> Evaluation:
+        return self.problem.evaluate(self.optimizer.awake or None)
+
+    @property
+    def optimizer(self) -> Batched:
+        made = super().optimizer
+        assert isinstance(made, Batched)
+        return made
 
     def on_fit_start(self) -> None:
         # What solving is compared with: the manifold's own geodesic between the ends.
@@ -72,15 +84,12 @@ class BoundaryValueSolver(SteppingSolver):
 
     def on_fit_end(self) -> None:
         super().on_fit_end()
-        sharp = getattr(self.optimizer, "sharp", None)
+        sharp = self.optimizer.sharp
         self.corners = None if sharp is None else corners(self.problem, sharp)
-
-    def training_step(self, batch, index: int) -> Tensor:
-        self.problem.evaluate()
-        return self.problem.surrogate()
 
     def scalars(self) -> dict[str, float]:
         latest = self.problem.latest
+        assert latest is not None
         return {
             "length": float(latest.action.length),
             "energy": float(latest.action.energy),
@@ -94,11 +103,12 @@ class BoundaryValueSolver(SteppingSolver):
         latest = self.problem.latest
         return {} if latest is None else {"path": (latest.u, latest.action.log_density)}
 
-    def summary(self) -> dict:
-        found = super().summary()
-        if (bent_by := getattr(self.problem, "functional", None)) is not None:
-            found["functional"] = bent_by.name
-        if self.corners is not None:
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["problem"] = self.problem.state_dict(self.optimizer.awake)
+
+    def summary(self) -> dict[str, Any]:
+        found = super().summary() | {"functional": self.problem.functional.name}
+        if self.corners is not None and isinstance(self.path, PiecewisePath):
             found["keyframes"] = {
                 "u": self.path.keyframe_places,
                 "corners_degrees": [math.degrees(angle) for angle in self.corners.angles],
@@ -107,19 +117,3 @@ class BoundaryValueSolver(SteppingSolver):
                 "cost_of_rounding": found["length"] / self.corners.length - 1,
             }
         return found
-
-
-@torch.no_grad()
-def solve(
-    problem: Problem | LegsProblem, optimizer: Callable[..., Optimizer], segments: int = 16
-) -> Optimizer:
-    """The solver's loop without a Trainer: step until finished, return the optimizer."""
-    made = optimizer_for(problem, optimizer, segments)
-
-    def closure() -> Tensor:
-        problem.evaluate()
-        return problem.point_gradients()
-
-    while not made.finished:
-        made.step(closure)
-    return made

@@ -1,8 +1,8 @@
 """Is a clip a geodesic? Nothing to solve but the geodesic between its ends, to compare it with."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,12 +15,12 @@ from geodesic_lightning.functional.geodesic_defect import Departure
 from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.problems.boundary_value import Problem
-from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.protocols import MakeOptimizer, Score
 from geodesic_lightning.solvers import layouts
-from geodesic_lightning.solvers.base import Solver, readings
+from geodesic_lightning.solvers.base import Solver, alpha_of, readings
 from geodesic_lightning.solvers.baselines import drawn
-from geodesic_lightning.solvers.bvp import solve
 
 CHUNK = 256  # frames scored at a time
 
@@ -38,9 +38,12 @@ class ClipSolver(Solver):
 
     Args:
         path: the frames' latents as nodes.
-        score, decoder, alpha, frames: as for Solver; `frames` of the clip are shown.
-        optimizer: of the geodesic between the ends, made as for BoundaryValueSolver.
+        score, decoder, alpha: as for BoundaryValueSolver.
+        optimizer: of the geodesic between the ends.
         segments: N of that geodesic, of the slerp and of the lerp.
+        frames: of the clip, that are shown.
+        numbers: which frames of the clip the nodes are; all if not given.
+        rest: as for Solver.
 
     Attributes:
         departure: the clip's, after validation.
@@ -49,6 +52,7 @@ class ClipSolver(Solver):
 
     verbs = ("validate",)
     name = "clip"
+    joins_images = False
     layout = staticmethod(layouts.film)
 
     def __init__(
@@ -56,16 +60,19 @@ class ClipSolver(Solver):
         path: Path,
         score: Score,
         decoder: Decoder,
-        optimizer: Callable | None = None,
+        optimizer: MakeOptimizer = SemiImplicit,
         alpha: float | None = None,
         segments: int = 16,
         frames: int = 17,
+        numbers: list[int] | None = None,
+        **rest: Any,
     ) -> None:
-        film = path.points()[1:-1]
-        super().__init__(path, score, decoder, alpha, segments, frames)
-        path.place(film)
-        self.numbers = getattr(path, "numbers", torch.arange(len(film) + 2)).tolist()
-        self._make_optimizer = optimizer or SemiImplicit
+        problem = Problem(path, score, alpha_of(score, alpha))
+        super().__init__(problem, decoder, segments, frames, **rest)
+        self.problem: Problem = problem
+        self.path: Path = path
+        self.numbers = list(range(path.segments + 1)) if numbers is None else numbers
+        self._make_optimizer = optimizer
         self.departure: Departure | None = None
         self.rivals: dict[str, Rival | None] = {}
         self._converged = False
@@ -75,7 +82,7 @@ class ClipSolver(Solver):
         """The geodesic between the ends was found to its tolerance."""
         return self._converged
 
-    def validation_step(self, batch, index: int) -> None:
+    def validation_step(self, batch: object, index: int) -> None:
         """Score every frame, solve for the geodesic between the ends, and measure all."""
         problem, points = self.problem, self.path.points()
         if len(points) < FEWEST:
@@ -83,7 +90,7 @@ class ClipSolver(Solver):
                 f"data: the clip has {len(points)} different frames, expected at least {FEWEST}: a "
                 "bend takes three."
             )
-        scores = _scores(problem, points)
+        scores = problem.score_points(points, CHUNK)
         self.departure = departure.departure(points, scores, problem.alpha, problem.manifold)
         if len(points) <= departure.WINDOW:
             found = problem.measure()
@@ -110,19 +117,18 @@ class ClipSolver(Solver):
         for begin in ("baseline", "clip"):
             path = self._between(self.segments)
             if begin == "clip":
-                path.place(self._thinned(4 * self.segments).points()[1:-1])
+                path.set_nodes(self._thinned(4 * self.segments).points()[1:-1])
             problem = Problem(path, self.problem.score, self.problem.alpha)
-            with torch.no_grad():
-                made = solve(problem, self._make_optimizer, self.segments)
+            made = solve(problem, self._make_optimizer, self.segments)
             found.append((Rival(path, problem.measure()), made.converged))
-            self.problem.evaluations += problem.evaluations
+            self.problem.spent(problem.evaluations)
         best, self._converged = min(found, key=lambda pair: pair[0].measurement.length)
         return best
 
     def _fixed(self, way: str) -> Rival | None:
         try:
             path = drawn(self._between(self.segments), way, self.decoder.norms[[0, -1]])
-            path.place(path.baseline(self.segments)[1:-1])
+            path.set_nodes(path.baseline(self.segments)[1:-1])
             return Rival(path, Problem(path, self.problem.score, self.problem.alpha).measure())
         except UserError:  # antipodal ends have no slerp
             return None
@@ -136,7 +142,7 @@ class ClipSolver(Solver):
         count = min(segments + 1, len(points))
         chosen = torch.linspace(0, len(points) - 1, count).round().long()
         path = self._between(2)
-        path.place(points[chosen][1:-1])
+        path.set_nodes(points[chosen][1:-1])
         return path
 
     def _images(self, count: int) -> Tensor:
@@ -150,15 +156,8 @@ class ClipSolver(Solver):
         many = min(count, points)
         return torch.linspace(0, points - 1, many).round() / (points - 1)
 
-    def summary(self) -> dict:
+    def summary(self) -> dict[str, Any]:
         """As Solver's, with the clip's departure and rivals under "clip"."""
         from geodesic_lightning.report.clip_report import numbers
 
         return super().summary() | {"clip": numbers(self)}
-
-
-def _scores(problem: Problem, points: Tensor) -> Tensor:
-    """Scores (N+1, d) of points (N+1, d), a chunk at a time."""
-    return torch.cat(
-        [problem._score(part, torch.zeros(len(part)), None) for part in points.split(CHUNK)]
-    )

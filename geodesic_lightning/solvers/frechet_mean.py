@@ -1,70 +1,86 @@
 """The mean of several images: where squared distances to them, in the metric, sum to least."""
 
-from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.functional.quadrature import Measurement
-from geodesic_lightning.geometry.star_path import Star
-from geodesic_lightning.optimizers.frechet_mean import Karcher
-from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.geometry.star_path import StarPath
+from geodesic_lightning.optimizers.frechet_mean import FrechetMean
+from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.problems.evaluation import Evaluation
+from geodesic_lightning.protocols import MakeOptimizer, Score
 from geodesic_lightning.solvers import layouts
-from geodesic_lightning.solvers.iterative import SteppingSolver
+from geodesic_lightning.solvers.base import alpha_of
+from geodesic_lightning.solvers.iterative import IterativeSolver
 
 
-class MeanSolver(SteppingSolver):
+class MeanSolver(IterativeSolver):
     """A training step scores the nodes of all legs, from every image to the centre, in one batch.
 
     Args:
         path: legs from the images to a common centre.
-        score, decoder, alpha: as for Solver.
-        optimizer: of each leg, made as for BoundaryValueSolver.
+        score, decoder, alpha, optimizer: as for BoundaryValueSolver.
         segments: N of each leg.
         frames: images of the film, which goes from each image to the mean in turn.
         tolerance: of the centre: the mean velocity as a part of the mean distance, > 0.
         rounds: the most moves of the centre.
+        rest: as for Solver.
 
     Attributes:
         measurements: of every leg, from its image to the mean, after validation.
     """
 
     name = "mean"
+    joins_images = False
     layout = staticmethod(layouts.star)
 
     def __init__(
         self,
-        path: Star,
+        path: StarPath,
         score: Score,
         decoder: Decoder,
-        optimizer: Callable[..., Optimizer],
+        optimizer: MakeOptimizer,
         alpha: float | None = None,
         segments: int = 8,
         frames: int = 17,
         tolerance: float = 1e-3,
         rounds: int = 30,
+        **rest: Any,
     ) -> None:
-        super().__init__(path, score, decoder, alpha, segments, frames)
-        self._make = lambda: Karcher(optimizer, self.problem, segments, tolerance, rounds)
-        self._make()  # what does not fit together is said before anything is computed
+        problem = Problem(path, score, alpha_of(score, alpha))
+        super().__init__(problem, decoder, segments, frames, **rest)
+        path.set_nodes(path.baseline(segments)[1:-1])
+        self.problem: Problem = problem
+        self.path: StarPath = path
+        self.decoder: Decoder = decoder
+        # Buffers that solving moves: every leg's copy of the centre.
+        self.moving = tuple(f"path.legs.{k}.end" for k in range(len(path.legs)))
+        self._make_leg_optimizer, self._limits = optimizer, (tolerance, rounds)
+        self.make_optimizer()  # what does not fit together is said before anything is computed
         self.measurements: list[Measurement] = []
 
+    def make_optimizer(self) -> FrechetMean:
+        return FrechetMean(self._make_leg_optimizer, self.problem, self.segments, *self._limits)
+
+    def evaluate(self) -> Evaluation:
+        return self.problem.evaluate(self.optimizer.awake or None)
+
     @property
-    def moving(self) -> list[str]:
-        """Buffers that solving moves: every leg's copy of the centre."""
-        return [f"path.legs.{k}.end" for k in range(len(self.path.legs))]
+    def optimizer(self) -> FrechetMean:
+        made = super().optimizer
+        assert isinstance(made, FrechetMean)
+        return made
 
-    def configure_optimizers(self) -> Optimizer:
-        return self._make()
-
-    def training_step(self, batch, index: int) -> Tensor:
-        self.problem.evaluate()
-        return self.problem.surrogate()
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["problem"] = self.problem.state_dict(self.optimizer.awake)
 
     def scalars(self) -> dict[str, float]:
-        actions, latest = [leg.latest.action for leg in self.problem.legs], self.problem.latest
+        latest = self.problem.latest
+        assert latest is not None
+        actions = [leg.action for leg in latest.legs]
         return {
             "length": sum(float(action.length) for action in actions),
             "energy": sum(float(action.energy) for action in actions),
@@ -76,20 +92,18 @@ class MeanSolver(SteppingSolver):
     def densities(self) -> dict[str, tuple[Tensor, Tensor]]:
         """One curve a leg, from its image to the mean, all relative to the first image."""
         if self.measurements:
-            known = [(m.u, m.log_density) for m in self.measurements]
-        else:
-            steps = [leg.latest for leg in self.problem.legs if leg.latest is not None]
-            known = [(step.u, step.action.log_density) for step in steps]
-        rises = [known[0][1][-1] - density[-1] for _, density in known]
-        return {
-            f"from image {k}": (u, density + rise)
-            for k, ((u, density), rise) in enumerate(zip(known, rises))
-        }
+            return _from_images([(m.u, m.log_density) for m in self.measurements])
+        return self.latest_densities()
+
+    def latest_densities(self) -> dict[str, tuple[Tensor, Tensor]]:
+        latest = self.problem.latest
+        legs = [] if latest is None else latest.legs
+        return _from_images([(leg.u, leg.action.log_density) for leg in legs])
 
     def places(self, count: int) -> None:
         """The film is of all legs."""
 
-    def validation_step(self, batch, index: int) -> None:
+    def validation_step(self, batch: object, index: int) -> None:
         """Measure every leg; the first stands for the path where one is asked for."""
         self.measurements = [leg.measure() for leg in self.problem.legs]
         self.measurement = self.measurements[0]
@@ -147,7 +161,7 @@ class MeanSolver(SteppingSolver):
             film.append(images)
         return torch.cat(film)
 
-    def summary(self) -> dict:
+    def summary(self) -> dict[str, Any]:
         """As Solver's, with the distances of the images to the mean under "mean"."""
         alpha = self.problem.alpha
         return super().summary() | {
@@ -161,3 +175,12 @@ class MeanSolver(SteppingSolver):
                 "alpha": alpha,
             },
         }
+
+
+def _from_images(known: list[tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Curves u, log density of all legs, brought to the first one's unit: all end in one point."""
+    rises = [known[0][1][-1] - density[-1] for _, density in known]
+    return {
+        f"from image {k}": (u, density + rise)
+        for k, ((u, density), rise) in enumerate(zip(known, rises))
+    }

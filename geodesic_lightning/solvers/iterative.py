@@ -1,39 +1,96 @@
 """What solvers that step share: an optimizer that says when it is finished, timed and logged."""
 
+from __future__ import annotations
+
 import time
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
-from torch.optim import Optimizer
+from torch import optim as torch_optim
 
+from geodesic_lightning.optimizers.base import Steps
+from geodesic_lightning.optimizers.batched import Batched
+from geodesic_lightning.optimizers.frechet_mean import FrechetMean
 from geodesic_lightning.solvers.base import Solver
 
+PathSteps = Steps | Batched | FrechetMean
 
-class SteppingSolver(Solver):
-    """A solver with a `fit`. Its optimizer has `finished`, `converged` and `report`.
 
-    A subclass defines `configure_optimizers`, `training_step`, `scalars` and `latest_densities`, and
-    may add to `on_fit_start` and `on_fit_end`.
+class Stepper(torch_optim.Optimizer):
+    """What Lightning sees of a path's optimizer: it counts the steps, and saves and loads their memory.
+
+    Args:
+        nodes: of all paths that move.
+        inner: the optimizer itself.
+    """
+
+    def __init__(self, nodes: list[Tensor], inner: PathSteps) -> None:
+        super().__init__(nodes, {})
+        self.inner = inner
+
+    def step(self, closure: Callable[[], Any]) -> None:  # type: ignore[override]
+        """Hand the optimizer what `closure` evaluates."""
+        self.inner.step(closure())
+
+    def state_dict(self) -> dict[str, Any]:
+        """The optimizer's."""
+        return self.inner.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.inner.load_state_dict(state_dict)
+
+
+class IterativeSolver(Solver):
+    """A solver with a `fit`, each step of which is one of its optimizer's.
+
+    A subclass defines `make_optimizer`, `evaluate`, `scalars` and `latest_densities`, and may add to
+    `on_fit_start` and `on_fit_end`. Only scores are known, so there is no loss to differentiate:
+    steps are taken by hand (Lightning's manual optimization).
     """
 
     verbs = ("fit", "validate")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.automatic_optimization = False
+        self._optimizer: PathSteps | None = None
+
+    @abstractmethod
+    def make_optimizer(self) -> Any:
+        """A fresh optimizer of the problem's paths."""
+
+    @abstractmethod
+    def evaluate(self) -> Any:
+        """What the optimizer's next step wants to know."""
+
+    @abstractmethod
     def latest_densities(self) -> dict[str, tuple[Tensor, Tensor]]:
         """As `densities`, of the step just done."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def scalars(self) -> dict[str, float]:
+        """What the solver says of the step just done, beside its optimizer's report."""
 
     def densities(self) -> dict[str, tuple[Tensor, Tensor]]:
         return super().densities() or self.latest_densities()
 
-    def scalars(self) -> dict[str, float]:
-        """What the solver says of the step just done, beside its optimizer's report."""
-        raise NotImplementedError
+    def configure_optimizers(self) -> Stepper:
+        self._optimizer = self.make_optimizer()
+        return Stepper(list(self.parameters()), self.optimizer)
 
     def on_fit_start(self) -> None:
         self._began, self._decoded = time.perf_counter(), self.seconds["decode"]
 
     def on_train_start(self) -> None:
+        self.optimizer.prepare()
         if self.finished:  # as a run is that was stopped after its last step
             self.trainer.should_stop = True
+
+    def training_step(self, batch: object, index: int) -> None:
+        self.optimizers().step(closure=self.evaluate)  # type: ignore[union-attr, call-arg]
 
     def on_fit_end(self) -> None:
         self.seconds["solve"] += self._elapsed()
@@ -43,7 +100,7 @@ class SteppingSolver(Solver):
         shown = self.seconds["decode"] - self._decoded
         return time.perf_counter() - self._began - shown
 
-    def on_train_batch_end(self, outputs, batch, index: int) -> None:
+    def on_train_batch_end(self, outputs: object, batch: object, index: int) -> None:
         own = {name: float(value) for name, value in self.optimizer.report.items()}
         self.report = self.scalars() | own | {"seconds": self.seconds["solve"] + self._elapsed()}
         scalars = {f"solve/{name}": value for name, value in self.report.items()}
@@ -52,20 +109,25 @@ class SteppingSolver(Solver):
             self.trainer.should_stop = True
 
     @property
-    def optimizer(self) -> Optimizer:
-        """The optimizer itself, without Lightning's wrapping."""
-        found = self.optimizers(use_pl_optimizer=False)
-        return found[0] if isinstance(found, list) else found
+    def optimizer(self) -> PathSteps:
+        """The path's optimizer, once there is one.
+
+        Raises:
+            RuntimeError: before `fit`.
+        """
+        if self._optimizer is None:
+            raise RuntimeError("there is no optimizer before trainer.fit")
+        return self._optimizer
 
     @property
     def stepped(self) -> bool:
         """An optimizer is at work, or has been."""
-        return self._trainer is not None and bool(self.trainer.optimizers)
+        return self._optimizer is not None
 
     @property
     def evaluations_left(self) -> int | None:
         """The most score evaluations to come, where the optimizer knows."""
-        return getattr(self.optimizer, "evaluations_left", None) if self.stepped else None
+        return self.optimizer.evaluations_left if self.stepped else None
 
     @property
     def finished(self) -> bool:
@@ -75,14 +137,24 @@ class SteppingSolver(Solver):
     def converged(self) -> bool:
         return self.stepped and self.optimizer.converged
 
-    def on_save_checkpoint(self, checkpoint: dict) -> None:
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["problem"] = self.problem.state_dict()
 
-    def on_load_checkpoint(self, checkpoint: dict) -> None:
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        count_former_steps(checkpoint)
         self.problem.load_state_dict(checkpoint["problem"])
 
-    def summary(self) -> dict:
+    def summary(self) -> dict[str, Any]:
         return super().summary() | {
             "steps": self.trainer.global_step,
             "last_step": self.optimizer.report if self.stepped else {},
         }
+
+
+def count_former_steps(checkpoint: dict[str, Any]) -> None:
+    """Let Lightning go on counting steps in a checkpoint of version 0.1, where it took them by itself."""
+    loop = checkpoint.get("loops", {}).get("fit_loop", {})
+    progress = loop.get("epoch_loop.manual_optimization.optim_step_progress")
+    if progress is not None and not progress["total"]["completed"]:
+        for part in progress.values():
+            part.update({key: checkpoint["global_step"] for key in part})

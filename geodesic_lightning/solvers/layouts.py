@@ -1,9 +1,9 @@
 """From frames to a path at the model's noise level: encode, ask for the prompts, invert, and lay
 the latents out.
 
-    stops    two ends, or keyframes: a Path, or a Chain of legs
+    stops    two ends, or keyframes: a Path, or a PiecewisePath of legs
     film     the frames of a clip, each a node of one Path
-    star     images around their mean: a Star of legs
+    star     images around their mean: a StarPath of legs
 
 A solver's class names the layout it takes its frames in.
 """
@@ -11,8 +11,8 @@ A solver's class names the layout it takes its frames in.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,9 +21,10 @@ from geodesic_lightning.data.clip import Clip
 from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.decoding.decoder import Decoder, plain
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.geometry.path import Manifold, Path
-from geodesic_lightning.geometry.piecewise_path import Chain
-from geodesic_lightning.geometry.star_path import Star
+from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.geometry.piecewise_path import PiecewisePath
+from geodesic_lightning.geometry.star_path import StarPath
+from geodesic_lightning.protocols import Manifold, Model
 from geodesic_lightning.score.condition import Condition, Piecewise
 
 if TYPE_CHECKING:
@@ -35,38 +36,55 @@ STILL = 1e-4  # of the mean step: a frame that moves less is the former one agai
 
 @dataclass(frozen=True)
 class Layout:
-    """A path, the condition along it, and what shows it."""
+    """A path, the condition along it, and what shows it.
 
-    path: Path | Chain | Star
+    Attributes:
+        own: what solvers of this layout take by name besides.
+    """
+
+    path: Path | PiecewisePath | StarPath
     condition: Condition | Piecewise
     decoder: Decoder
+    own: dict[str, Any] = field(default_factory=dict)
 
 
-def stops(
-    model,
+def stops_with_clean(
+    model: Model,
     frames: Frames,
-    condition: Callable,
+    condition: Callable[..., Condition | Piecewise],
     manifold: Callable[..., Manifold],
     decoder: Callable[..., Decoder] = plain,
 ) -> Layout:
-    """All frames as fixed stops at even places, the first again where the path is closed."""
+    """As `stops`, with the clean latents for solvers that ask for them."""
     latents, embedded, given, clean = _inverted(model, _images(frames, "joins"), condition)
     space = manifold(model, latents)
     ring = torch.cat([latents, latents[:1]]) if frames.closed else latents
     if len(ring) == 2:
-        path: Path | Chain = Path(ring[0], ring[1], space)
+        path: Path | PiecewisePath = Path(ring[0], ring[1], space)
     else:
-        path = Chain(latents, space, closed=frames.closed, rounding=frames.rounding)
+        path = PiecewisePath(latents, space, closed=frames.closed, rounding=frames.rounding)
     places = torch.linspace(0, 1, len(ring), dtype=torch.float64).tolist()
     norms = ring.flatten(1).norm(dim=-1)
-    path.clean = clean
-    return Layout(path, embedded, decoder(model, embedded, given, norms, places, clean))
+    return Layout(
+        path, embedded, decoder(model, embedded, given, norms, places, clean), {"clean": clean}
+    )
+
+
+def stops(
+    model: Model,
+    frames: Frames,
+    condition: Callable[..., Condition | Piecewise],
+    manifold: Callable[..., Manifold],
+    decoder: Callable[..., Decoder] = plain,
+) -> Layout:
+    """All frames as fixed stops at even places, the first again where the path is closed."""
+    return replace(stops_with_clean(model, frames, condition, manifold, decoder), own={})
 
 
 def star(
-    model,
+    model: Model,
     frames: Frames,
-    condition: Callable,
+    condition: Callable[..., Condition | Piecewise],
     manifold: Callable[..., Manifold],
     decoder: Callable[..., Decoder] = plain,
 ) -> Layout:
@@ -80,14 +98,14 @@ def star(
     same = Condition(middle, middle)
     norms = latents.flatten(1).norm(dim=-1)
     places = torch.linspace(0, 1, len(latents), dtype=torch.float64).tolist()
-    path = Star(latents, manifold(model, latents))
+    path = StarPath(latents, manifold(model, latents))
     return Layout(path, same, decoder(model, same, given, norms, places, clean=None))
 
 
 def film(
-    model,
+    model: Model,
     frames: Frames | Clip,
-    condition: Callable,
+    condition: Callable[..., Condition | Piecewise],
     manifold: Callable[..., Manifold],
     decoder: Callable[..., Decoder] = plain,
 ) -> Layout:
@@ -110,9 +128,10 @@ def film(
             "give data.range= of a part of it."
         )
     path = Path(latents[0], latents[kept][-1], space)
-    path.place(points[kept][1:-1])
-    path.numbers = torch.nonzero(kept).flatten()
-    return Layout(path, embedded, Decoder(model, embedded, None, norms[[0, -1]]))
+    path.set_nodes(points[kept][1:-1])
+    numbers = torch.nonzero(kept).flatten().tolist()
+    shows = Decoder(model, embedded, None, norms[[0, -1]])
+    return Layout(path, embedded, shows, {"numbers": numbers})
 
 
 def view(

@@ -1,12 +1,9 @@
 """By which name, group and tags a run is found again among hundreds: those of its overrides."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from hydra.core.hydra_config import HydraConfig
-
-from geodesic_lightning.cli import sweep
 
 TELLING = ("solver", "model", "data", "score")  # groups that every run is tagged with
 ASIDE = ("logger", "callbacks", "trainer", "hydra")  # groups that change nothing about the outcome
@@ -21,7 +18,7 @@ class Identity:
         name: solver, data and the other overrides.
         group: the sweep that it belongs to.
         tags: group=choice of what it is made of.
-        config: its overrides, its sweep and its number in it, beside the configuration.
+        config: its sweep and its number in it, beside the configuration.
     """
 
     name: str | None = None
@@ -30,23 +27,24 @@ class Identity:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-def identity() -> Identity:
-    """Of the present job."""
-    if not HydraConfig.initialized():
-        return Identity()
-    job = HydraConfig.get()
-    words = sweep.telling(job.overrides.task)
-    choices = {group: choice for group, choice in job.runtime.choices.items() if choice}
-    asked = [word.partition("=")[0].lstrip("+") for word in words]
-    groups = (*TELLING, *(g for g in asked if g in choices and not g.startswith(ASIDE)))
+def identity(
+    overrides: Sequence[str], choices: Mapping[str, str | None], sweep: str | None, job: int | None
+) -> Identity:
+    """Of a job.
+
+    Args:
+        overrides: those that its outcome depends on.
+        choices: of each group.
+        sweep: the folder of the sweep that it belongs to, and job: its number there; None outside of one.
+    """
+    asked = [word.partition("=")[0].lstrip("+") for word in overrides]
+    groups = (*TELLING, *(g for g in asked if choices.get(g) and not g.startswith(ASIDE)))
     tags = tuple(f"{g}={choices[g]}"[:LONGEST_TAG] for g in dict.fromkeys(groups))
     rest = [
-        w for w, g in zip(words, asked) if g not in ("solver", "data") and not g.startswith(ASIDE)
+        word
+        for word, group in zip(overrides, asked)
+        if group not in ("solver", "data") and not group.startswith(ASIDE)
     ]
-    name = " ".join([choices["solver"], choices["data"], *rest])[:LONGEST_NAME]
-    folder = sweep.folder()
-    group = "/".join(Path(folder).parts[-2:]) if folder else None
-    config: dict[str, Any] = {"overrides": list(job.overrides.task)}
-    if folder:
-        config |= {"sweep_id": group, "job": job.job.num}
-    return Identity(name, group, tags, config)
+    name = " ".join([str(choices["solver"]), str(choices["data"]), *rest])[:LONGEST_NAME]
+    group = "/".join(Path(sweep).parts[-2:]) if sweep else None
+    return Identity(name, group, tags, {"sweep_id": group, "job": job} if sweep else {})

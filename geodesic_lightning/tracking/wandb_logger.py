@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.tracking.run_name import identity
+from geodesic_lightning.tracking.run_name import Identity
 
 FINISH_TIMEOUT = (
     120.0  # seconds that uploads may take after the end; what is left, `wandb sync` sends
@@ -24,7 +24,7 @@ class WandB(WandbLogger):
     """A W&B run that never waits long for a network: online where there is a key and an answer.
 
     Everything it writes, what tables stage for an upload included, is under `save_dir`. Name, group
-    and tags that are not given are those of the run's overrides (identity).
+    and tags that are not given are those of its identity.
 
     Args:
         save_dir: the run's folder.
@@ -32,6 +32,7 @@ class WandB(WandbLogger):
         offline: true, false, or auto, that is offline where no key is found or nobody answers; an
             environment that has WANDB_MODE decides for auto.
         init_timeout: seconds to wait for an answer.
+        identity: name, group and tags where they are not given.
 
     Raises:
         UserError: offline is none of these.
@@ -47,10 +48,11 @@ class WandB(WandbLogger):
         tags: list[str] | None = None,
         offline: bool | str = "auto",
         init_timeout: float = 10.0,
+        identity: Identity | None = None,
     ) -> None:
         if offline not in (True, False, "auto"):
             raise UserError(f"logger.wandb.offline: got {offline!r}, expected true, false or auto.")
-        own = identity()
+        own = identity or Identity()
         super().__init__(
             name=name or own.name,
             save_dir=save_dir,

@@ -34,7 +34,7 @@ pytestmark = [
 ]
 
 
-class Chain(nn.Module):
+class PiecewisePath(nn.Module):
     """A chain of N pieces between (0, 0) and (1, 0): its interior nodes are the parameter."""
 
     def __init__(self, segments: int) -> None:
@@ -58,7 +58,7 @@ class Relaxation(lightning.pytorch.LightningModule):
 
     def __init__(self, segments: int = 8, fail_at: int = 0) -> None:
         super().__init__()
-        self.path = Chain(segments)
+        self.path = PiecewisePath(segments)
         self.problem = SimpleNamespace(alpha=1.0)
         self.report: dict[str, float] = {}
         self.fail_at = fail_at

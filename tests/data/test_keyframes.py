@@ -17,19 +17,19 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.corner_rounding import rounded, turning_angles
 from geodesic_lightning.geometry.manifold import Sphere
-from geodesic_lightning.geometry.piecewise_path import Chain
+from geodesic_lightning.geometry.piecewise_path import PiecewisePath
 from geodesic_lightning.models.exact import ExactModel, density
 from geodesic_lightning.optimizers.descent import Descent
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
-from geodesic_lightning.problems.boundary_value import Problem
-from geodesic_lightning.problems.legs import LegsProblem, legs_length
+from geodesic_lightning.optimizers.solve import solve
+from geodesic_lightning.problems.boundary_value import Problem, legs_length
 from geodesic_lightning.score.condition import Condition, Piecewise, prompts
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import NoisePrediction
 from geodesic_lightning.solvers.assemble import assemble
 from geodesic_lightning.solvers.baselines import FixedSolver
-from geodesic_lightning.solvers.batches import Batches
-from geodesic_lightning.solvers.bvp import BoundaryValueSolver, solve
+from geodesic_lightning.solvers.bvp import BoundaryValueSolver
+from geodesic_lightning.trainer.loop import Batches
 
 pytestmark = [  # what Lightning says of a run without data
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -51,8 +51,8 @@ CASES = {"mixture": False, "ring": True}
 @cache
 def solved(name, rounding=0.5, optimizer=SemiImplicit):
     chosen = density(name)
-    chain = Chain(stops_of(name), chosen.manifold, 16, CASES[name], rounding)
-    problem = LegsProblem(chain, exact_score(name), chosen.alpha)
+    chain = PiecewisePath(stops_of(name), chosen.manifold, 16, CASES[name], rounding)
+    problem = Problem(chain, exact_score(name), chosen.alpha)
     return chain, problem, solve(problem, optimizer, 16)
 
 
@@ -62,7 +62,7 @@ class TestLegs:
         """To the last bit: legs share a batch and nothing else."""
         chain, problem, made = solved(name)
         assert made.converged
-        alone = Chain(stops_of(name), chain.manifold, 16, CASES[name])
+        alone = PiecewisePath(stops_of(name), chain.manifold, 16, CASES[name])
         sharp = made.sharp.split([16] * (len(chain.legs) - 1) + [17])
         spent = 0
         for leg, found in zip(alone.legs, sharp):
@@ -73,10 +73,10 @@ class TestLegs:
         assert problem.evaluations == spent
 
     def test_all_legs_share_one_call(self, name):
-        chain = Chain(stops_of(name), density(name).manifold, 16, CASES[name])
-        problem, sizes = LegsProblem(chain, exact_score(name), 0.3), []
+        chain = PiecewisePath(stops_of(name), density(name).manifold, 16, CASES[name])
+        problem, sizes = Problem(chain, exact_score(name), 0.3), []
         score = problem.score.__call__
-        problem._whole.score = lambda x, u, draw: sizes.append(len(x)) or score(x, u, draw)
+        problem._whole.score = lambda x, u, rng_step: sizes.append(len(x)) or score(x, u, rng_step)
         made = solve(problem, SemiImplicit, 16)
         assert made.converged
         assert len(sizes) <= 30  # calls, for all legs
@@ -92,8 +92,8 @@ class TestLegs:
     def test_one_tangent_at_every_keyframe(self, name):
         """Corners of tens of degrees before, none after."""
         chain, _, made = solved(name)
-        sharp = Chain(stops_of(name), chain.manifold, 16, CASES[name])
-        sharp.place(made.sharp[1:-1])
+        sharp = PiecewisePath(stops_of(name), chain.manifold, 16, CASES[name])
+        sharp.set_nodes(made.sharp[1:-1])
         assert min(sharp.angles) > math.radians(30)
         h = 1e-4
         inner = chain.stops if chain.closed else chain.stops[1:-1]
@@ -115,9 +115,9 @@ class TestLegs:
         costs = []
         for rounding in (0.25, 0.5):
             chain, problem, made = solved(name, rounding)
-            sharp = Chain(stops_of(name), chain.manifold, 16, CASES[name])
-            sharp.place(made.sharp[1:-1])
-            shortest = legs_length(LegsProblem(sharp, problem.score, problem.alpha))
+            sharp = PiecewisePath(stops_of(name), chain.manifold, 16, CASES[name])
+            sharp.set_nodes(made.sharp[1:-1])
+            shortest = legs_length(Problem(sharp, problem.score, problem.alpha))
             costs.append(problem.measure().length / shortest - 1)
         assert -0.002 < costs[0] < costs[1] < 0.02
 
@@ -172,20 +172,20 @@ class TestRounding:
     def test_on_a_sphere_it_stays_there(self):
         ball = Sphere(3.0)
         stops = ball.projx(torch.randn(4, 6, generator=torch.Generator().manual_seed(1)).double())
-        chain = Chain(stops, ball, 12, closed=True, rounding=0.6)
+        chain = PiecewisePath(stops, ball, 12, closed=True, rounding=0.6)
         chain.round()
         torch.testing.assert_close(chain.points().norm(dim=-1), torch.full((49,), 3.0).double())
         assert max(chain.angles) < math.radians(6)
 
     def test_none_keeps_the_corner(self):
-        chain = Chain(stops_of("ring"), FLAT, 8, closed=True, rounding=0.0)
+        chain = PiecewisePath(stops_of("ring"), FLAT, 8, closed=True, rounding=0.0)
         before = chain.points()
         chain.round()
         assert torch.equal(chain.points(), before)
 
     def test_a_path_straight_back_keeps_its_cusp(self):
         stops = torch.tensor([[0.0, 0], [1, 0], [0, 0]]).double()
-        chain = Chain(stops, FLAT, 8)
+        chain = PiecewisePath(stops, FLAT, 8)
         before = chain.points()
         chain.round()
         torch.testing.assert_close(chain.points(), before)
@@ -329,6 +329,6 @@ def test_state_is_small_and_plain():
     torch.save(chain.state_dict(), buffer)
     buffer.seek(0)
     loaded = torch.load(buffer, weights_only=True)
-    other = Chain(stops_of("ring"), FLAT, 4, closed=True)
+    other = PiecewisePath(stops_of("ring"), FLAT, 4, closed=True)
     other.load_state_dict(loaded)
     assert torch.equal(other.points(), chain.points())

@@ -23,10 +23,10 @@ from geodesic_lightning.decoding.retime import (
 )
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.manifold import Euclidean
-from geodesic_lightning.geometry.piecewise_path import Chain
+from geodesic_lightning.geometry.piecewise_path import PiecewisePath
 from geodesic_lightning.models.exact import ExactModel
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
-from geodesic_lightning.solvers.bvp import solve
+from geodesic_lightning.optimizers.solve import solve
 
 
 class TestInverse:
@@ -139,7 +139,7 @@ def test_distances_do_not_depend_on_contrast():
 
 def test_on_a_chain_even_frames_are_even_in_distance_across_legs():
     stops = torch.tensor([[0.0, 0], [1, 0], [4, 0]], dtype=torch.float64)
-    chain = Chain(stops, Euclidean(), 8)
+    chain = PiecewisePath(stops, Euclidean(), 8)
     w = EvenInDistance()(torch.linspace(0, 1, 9, dtype=torch.float64), SimpleNamespace(path=chain))
     at = chain.at(w)
     torch.testing.assert_close(at[:, 0], torch.linspace(0, 4, 9).double())

@@ -18,10 +18,10 @@ from geodesic_lightning.functional import optics, quadrature
 from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.models.exact import DENSITIES, ExactModel, density
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import NoisePrediction
 from geodesic_lightning.solvers.assemble import automatic
-from geodesic_lightning.solvers.bvp import solve
 
 SMOOTH = ["constant_score", "gaussian", "mixture", "tube_2", "tube_64"]
 PLANE = torch.tensor([[0.0, 0.0], [1.0, 0.2], [0.4, 0.9], [-0.7, 0.5]], dtype=torch.float64)

@@ -16,7 +16,7 @@ from known import SEGMENTS, exact_problem, order, smooth_shots
 from geodesic_lightning.functional import length, quadrature
 from geodesic_lightning.models.exact.curve_length import curve_length
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
-from geodesic_lightning.solvers.bvp import solve
+from geodesic_lightning.optimizers.solve import solve
 
 shots = cache(smooth_shots)
 NAMES = ["constant_score", "mixture in 3-D", "slope on a sphere", "mixture on a sphere"]

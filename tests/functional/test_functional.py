@@ -218,7 +218,7 @@ class TestProblem:
         problem = exact_problem("ring", 8)
         problem.evaluate()
         good = problem.path.points()
-        problem.path.place(good[1:-1] + math.nan)
+        problem.path.set_nodes(good[1:-1] + math.nan)
         with pytest.raises(UserError, match="NaN or infinite at 7 of 7 nodes"):
             problem.evaluate()
         assert torch.equal(problem.path.points(), good)
@@ -240,7 +240,7 @@ class TestProblem:
             problem.evaluate()
             assert problem.evaluations == 2 + 7 * calls
             assert problem.score.model.evaluations == problem.evaluations
-        assert problem.noise_to_signal() == 0.0
+        assert problem.latest.legs[0].noise_to_signal() == 0.0
         assert problem.evaluations == 2 + 21
 
     def test_state_goes_round(self):
@@ -249,7 +249,7 @@ class TestProblem:
         other.load_state_dict(problem.state_dict())
         other.evaluate()
         assert other.evaluations == problem.evaluations + 7
-        assert other.draw == 2
+        assert other.rng_step == 2
 
     def test_noise_to_signal_is_the_relative_noise(self):
         score = exact_score("ring")
@@ -267,7 +267,9 @@ class TestProblem:
         problem = Problem(Path(*density("ring").ends, FLAT, 128), Noisy(), 0.3)
         problem.evaluate()
         # The noise also makes the estimate's denominator longer: 0.3/√1.09; 254 numbers, so ±10 %.
-        assert problem.noise_to_signal() == pytest.approx(0.3 / math.sqrt(1.09), rel=0.15)
+        assert problem.latest.legs[0].noise_to_signal() == pytest.approx(
+            0.3 / math.sqrt(1.09), rel=0.15
+        )
 
 
 def test_slope_on_a_tilted_line_by_hand():

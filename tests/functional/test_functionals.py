@@ -14,8 +14,8 @@ from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.descent import Descent
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.problems.boundary_value import Problem
-from geodesic_lightning.solvers.bvp import solve
 
 FLAT = Euclidean()
 
@@ -28,14 +28,13 @@ class Analytic:
     def __init__(self, score):
         self.score = score
 
-    def __call__(self, x, u, draw=None):
+    def __call__(self, x, u, rng_step=None):
         return self.score(x)
 
 
 def solved(functional, score, start, end, segments, tolerance=1e-12):
     path = Path(torch.tensor(start).double(), torch.tensor(end).double(), FLAT, segments)
-    problem = Problem(path, Analytic(score), 0.0)
-    problem.functional = functional
+    problem = Problem(path, Analytic(score), 0.0, functional)
     made = solve(
         problem, lambda p, **k: SemiImplicit(p, **k, tolerance=tolerance, iterations=300), segments
     )
@@ -59,7 +58,7 @@ class TestGradients:
         whole = torch.cat([points[:1], inner, points[-1:]])
         log_density = -(inner @ hessian * inner).sum(-1) / 2
         (gradient,) = torch.autograd.grad(made.energy(whole, log_density), inner)
-        found = made(points, -points @ hessian, FLAT).vector
+        found = made(points, -points @ hessian, 0.0, FLAT).vector
         torch.testing.assert_close(found, -gradient / 12)
 
     @pytest.mark.parametrize("seed", range(20))
@@ -71,7 +70,7 @@ class TestGradients:
         whole = torch.cat([points[:1], inner, points[-1:]])
         (gradient,) = torch.autograd.grad(made.energy(whole, s.expand(7, 3)), inner)
         metric = torch.eye(3, dtype=torch.float64) + made.weight * torch.outer(s, s)
-        found = made(points, s.expand(7, 3), FLAT).vector
+        found = made(points, s.expand(7, 3), 0.0, FLAT).vector
         torch.testing.assert_close(found @ metric, -gradient / 12)
 
 
@@ -157,9 +156,11 @@ def test_on_a_sphere_nodes_stay_and_without_weight_it_is_the_great_circle():
     ):
         path = Path(ends[0], ends[1], sphere, 8)
         problem = Problem(
-            path, Analytic(lambda x: torch.tensor([0.0, 0, 1]).double() * x[:, 2:3]), 0.0
+            path,
+            Analytic(lambda x: torch.tensor([0.0, 0, 1]).double() * x[:, 2:3]),
+            0.0,
+            functional,
         )
-        problem.functional = functional
         solve(problem, lambda p, **k: SemiImplicit(p, **k, tolerance=1e-10, iterations=200), 8)
         torch.testing.assert_close(path.points().norm(dim=-1), torch.full((9,), 2.0).double())
         assert torch.allclose(path.points(), path.baseline(8), atol=1e-6) == same
@@ -168,8 +169,7 @@ def test_on_a_sphere_nodes_stay_and_without_weight_it_is_the_great_circle():
 def test_plain_descent_ends_in_the_same_path():
     """Another optimizer on the same residual; its tolerance leaves some 1e-4 of the way."""
     path = Path(torch.tensor([-1.5, 0.6]).double(), torch.tensor([1.2, 0.9]).double(), FLAT, 8)
-    problem = Problem(path, Analytic(lambda x: -x), 0.0)
-    problem.functional = Temperature(4.0)
+    problem = Problem(path, Analytic(lambda x: -x), 0.0, Temperature(4.0))
     solve(problem, lambda p, **k: Descent(p, **k, lr=0.4, iterations=3000, tolerance=1e-12), 8)
     fast = solved(Temperature(4.0), lambda x: -x, [-1.5, 0.6], [1.2, 0.9], 8)
     torch.testing.assert_close(path.points(), fast, rtol=0, atol=1e-4)
@@ -194,7 +194,7 @@ class TestCommandLine:
         assert other.code == own.code == 0, other.err
         said = [json.loads((run.folder / "summary.json").read_text()) for run in (other, own)]
         assert said[0]["functional"] == name
-        assert "functional" not in said[1]
+        assert said[1]["functional"] == "density"
         assert said[0]["converged"]
         assert said[0]["log_density"] != said[1]["log_density"]
 

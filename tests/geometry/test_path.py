@@ -54,7 +54,7 @@ def test_ends_are_put_on_the_sphere():
 def test_place_projects_and_may_change_the_number(manifold):
     path = make(manifold)
     path.nodes.grad = torch.ones_like(path.nodes)
-    path.place(3 * torch.rand(7, 6, dtype=torch.float64) + 1)
+    path.set_nodes(3 * torch.rand(7, 6, dtype=torch.float64) + 1)
     assert path.segments == 8
     assert path.nodes.grad is None
     nodes = path.points()[1:-1]
@@ -66,7 +66,7 @@ def test_place_projects_and_may_change_the_number(manifold):
 def test_refining_keeps_the_curve(manifold, segments):
     path = make(manifold, 8)
     bend = torch.sin(torch.pi * path.u[1:-1])[:, None] * torch.arange(6) / 6
-    path.place(path.points()[1:-1] + bend)
+    path.set_nodes(path.points()[1:-1] + bend)
     before = path.at(torch.linspace(0, 1, 401, dtype=torch.float64))
     path.refine(segments)
     assert path.segments == segments

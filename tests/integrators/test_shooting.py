@@ -29,7 +29,7 @@ from geodesic_lightning.integrators.geodesic_ode import (
 )
 from geodesic_lightning.models.exact import density
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
-from geodesic_lightning.solvers.bvp import solve
+from geodesic_lightning.optimizers.solve import solve
 
 shots = cache(smooth_shots)
 NAMES = ["constant_score", "mixture in 3-D", "slope on a sphere", "mixture on a sphere"]

@@ -15,7 +15,7 @@ from geodesic_lightning.models.exact import density
 from geodesic_lightning.models.exact.curve_length import curve_length
 from geodesic_lightning.optimizers.descent import Descent
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
-from geodesic_lightning.solvers.bvp import solve
+from geodesic_lightning.optimizers.solve import solve
 
 METHODS = {
     "gradient_descent": {"lr": 0.4, "iterations": 1500},
@@ -57,7 +57,7 @@ def test_evaluates_once_a_step_and_reports(method):
     problem, made = run(density("gaussian"), method, iterations=7, tolerance=1e-12)
     assert made.finished
     assert not made.converged
-    assert problem.draw == 7
+    assert problem.rng_step == 7
     assert problem.evaluations == 2 + 7 * 15
     assert set(made.report) == {"level", "iteration", "residual_norm", "predicted_excess"}
     assert made.report["level"] == 16
@@ -73,16 +73,11 @@ def test_nodes_stay_on_the_sphere(method):
 
 def test_gradient_descent_is_the_plain_step_along_the_residual():
     problem = exact_problem("gaussian", 8)
-    made = Descent([problem.path.nodes], problem, 8, lr=0.25)
-    made.step(lambda: closure(problem))
-    before, residual = problem.latest.points, problem.latest.residual.vector
-    torch.testing.assert_close(problem.path.points()[1:-1], before[1:-1] + 0.25 * residual)
-
-
-def closure(problem):
-    latest = problem.evaluate()
-    problem.path.nodes.grad = -problem.path.chart(latest.residual.vector)
-    return latest.action.length
+    made = Descent(problem.path, 8, lr=0.25)
+    latest = problem.evaluate().legs[0]
+    made.step(latest)
+    expected = latest.interior + 0.25 * latest.residual.vector
+    torch.testing.assert_close(problem.path.points()[1:-1], expected)
 
 
 @every
@@ -90,11 +85,12 @@ def test_a_resumed_run_is_the_run_that_never_stopped(method):
     def make():
         problem = exact_problem("gaussian", 8)
         lr = METHODS[method]["lr"]
-        return problem, Descent([problem.path.nodes], problem, 8, method, lr, 9, 1e-12)
+        return problem, Descent(problem.path, 8, method, lr, 9, 1e-12)
 
     def finish(problem, made, steps=99):
         while not made.finished and steps:
-            made.step(lambda: closure(problem))
+            made.prepare()
+            made.step(problem.evaluate().legs[0])
             steps -= 1
 
     problem, made = make()
@@ -122,4 +118,4 @@ def test_a_resumed_run_is_the_run_that_never_stopped(method):
 def test_refuses_what_it_cannot_do(options, said):
     problem = exact_problem("ring")
     with pytest.raises(UserError, match=said):
-        Descent([problem.path.nodes], problem, **{"segments": 16, **options})
+        Descent(problem.path, **{"segments": 16, **options})

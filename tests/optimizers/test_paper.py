@@ -15,7 +15,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.models.exact import DENSITIES, density
 from geodesic_lightning.optimizers.paper import Paper, bisect, density_and_bend
-from geodesic_lightning.solvers.bvp import solve
+from geodesic_lightning.optimizers.solve import solve
 
 PROBLEMS = ["gaussian", "mixture", "tube_64", "cloud_64", "sphere_cloud"]
 every = pytest.mark.parametrize("name", PROBLEMS)
@@ -99,15 +99,14 @@ class Followed(Paper):
         super().__init__(*args, **options)
         self.seen = []
 
-    def step(self, closure):
-        found = super().step(closure)
-        self.seen.append(self.problem.latest.points)
-        return found
+    def step(self, evaluation):
+        super().step(evaluation)
+        self.seen.append(evaluation.points)
 
 
 def run(name, segments=16, **options):
     problem = exact_problem(name, segments)
-    made = solve(problem, partial(Followed, **options), segments)
+    made = solve(problem, partial(Followed, **options), segments).parts[0]
     return problem, [*made.seen, problem.path.points()], made
 
 
@@ -162,10 +161,11 @@ def test_counts_2600_evaluations():
 
 def test_the_learning_rate_falls_to_nothing_over_all_levels():
     problem = exact_problem("gaussian", 8)
-    made = Paper([problem.path.nodes], problem, 8, lr=0.3, iterations=5, end_early=False)
+    made = Paper(problem.path, 8, lr=0.3, iterations=5, end_early=False)
     rates = []
+    made.prepare()
     while not made.finished:
-        made.step(lambda: problem.evaluate().action.length)
+        made.step(problem.evaluate().legs[0])
         rates.append(made.report["learning_rate"])
     nodes = np.repeat([1, 3, 7], 5)
     np.testing.assert_allclose(rates, 0.3 * (1 - np.arange(15) / 15) / nodes)
@@ -176,14 +176,13 @@ def test_an_early_end_takes_no_step_but_counts_an_iteration():
     # except that on a straight line there is no bend at all.
     problem = exact_problem("gaussian", 8, alpha=1e-9)
     generator = torch.Generator().manual_seed(0)
-    made = Paper([problem.path.nodes], problem, 8)
-    problem.path.refine(2)
+    made = Paper(problem.path, 8)
+    made.prepare()
     bent = problem.path.points()[1:-1] + torch.randn(1, 2, generator=generator).double()
-    problem.path.place(bent)
-    made.state[made.nodes]["begun"] = True
+    problem.path.set_nodes(bent)
     levels = []
     while not made.finished:
-        made.step(lambda: problem.evaluate().action.length)
+        made.step(problem.evaluate().legs[0])
         levels.append((made.report["level"], made.report["iteration"]))
         assert made.report["density_term"] < made.report["bend_term"]
     assert levels == [(2, 0), (4, 1), (8, 2)]
@@ -205,17 +204,17 @@ def test_bisection_keeps_nodes_and_puts_others_half_way(name):
 def test_a_resumed_run_is_the_run_that_never_stopped():
     def make():
         problem = exact_problem("gaussian", 8)
-        return problem, Paper([problem.path.nodes], problem, 8, iterations=6, lr=1e-3)
+        return problem, Paper(problem.path, 8, iterations=6, lr=1e-3)
 
     def finish(problem, made, steps=None):
+        made.prepare()
         while not made.finished and steps != 0:
-            made.step(lambda: problem.evaluate().action.length)
+            made.step(problem.evaluate().legs[0])
             steps = None if steps is None else steps - 1
 
     problem, made = make()
     finish(problem, made, 9)
     path, state = problem.path.state_dict(), made.state_dict()
-    state = {**state, "state": {0: dict(state["state"][0])}}
     path = {key: value.clone() for key, value in path.items()}
     finish(problem, made)
     other, resumed = make()
@@ -230,17 +229,17 @@ class TestRefuses:
     def test_segments_that_bisection_cannot_make(self, segments):
         problem = exact_problem("ring")
         with pytest.raises(UserError, match="power of two"):
-            Paper([problem.path.nodes], problem, segments)
+            Paper(problem.path, segments)
 
     @pytest.mark.parametrize("segments", [2, 4, 32])
     def test_but_not_powers_of_two(self, segments):
         problem = exact_problem("ring")
-        assert not Paper([problem.path.nodes], problem, segments).finished
+        assert not Paper(problem.path, segments).finished
 
     def test_an_exponent_of_zero(self):
         problem = exact_problem("ring", alpha=0.0)
         with pytest.raises(UserError, match=r"solver\.alpha: got 0"):
-            Paper([problem.path.nodes], problem, 16)
+            solve(problem, Paper, 16)
 
 
 def test_every_standard_problem_is_covered_by_the_two_kinds_of_space():

@@ -85,7 +85,7 @@ def test_the_gradient(both, monkeypatch):
     score = Score(
         model, prompts(model, ["a cat", "dog"]), Contrast(), (-100, 99), negative_prompt=NEGATIVE
     )
-    torch.testing.assert_close(score(x, U, draw=0), torch.cat(expected), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(score(x, U, rng_step=0), torch.cat(expected), rtol=1e-4, atol=1e-6)
 
 
 def test_the_timesteps(both):

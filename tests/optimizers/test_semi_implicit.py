@@ -19,7 +19,7 @@ from geodesic_lightning.models.exact import DENSITIES, density, reference
 from geodesic_lightning.models.exact.curve_length import curve_length
 from geodesic_lightning.optimizers import semi_implicit
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit, levels
-from geodesic_lightning.solvers.bvp import solve
+from geodesic_lightning.optimizers.solve import solve
 
 every = pytest.mark.parametrize("name", [*DENSITIES])
 smooth = [name for name in DENSITIES if name != "sphere_cloud"]
@@ -78,8 +78,7 @@ class Noisy:
 
 
 def run_noisy(name, level, seed, **options):
-    problem = exact_problem(standard(name))
-    problem.score = Noisy(name, level, seed)
+    problem = exact_problem(standard(name), score=Noisy(name, level, seed))
     return problem, solve(problem, partial(SemiImplicit, **options), 16)
 
 
@@ -125,7 +124,7 @@ class TestExactProblems:
         coarse, fine = run("tube_64")[0], run("tube_64", segments)[0]
         doublings = round(math.log2(segments / 16))
         assert fine.evaluations <= coarse.evaluations + 3 * 2 * segments * min(doublings, 1)
-        assert fine.draw <= coarse.draw + 3 * doublings
+        assert fine.rng_step <= coarse.rng_step + 3 * doublings
 
 
 class TestTolerance:
@@ -163,12 +162,11 @@ class TestSafeMode:
         # the discrete path's own error, N^-4 = 1e-6 at 32 segments.
         monkeypatch.setattr(semi_implicit, "levels", lambda segments: [segments])
         problem = exact_problem(standard(name), 32)
-        made = SemiImplicit(
-            [problem.path.nodes], problem, 32, mode="safe", tolerance=1e-6, iterations=60
-        )
+        made = SemiImplicit(problem.path, 32, mode="safe", tolerance=1e-6, iterations=60)
         lengths = []
         while not made.finished:
-            made.step(lambda: problem.evaluate().action.length)
+            made.prepare()
+            made.step(problem.evaluate().legs[0])
             lengths.append(length(name, problem))
         assert made.converged
         assert (np.diff(lengths) < 1e-6 * lengths[-1]).all()
@@ -207,29 +205,30 @@ class TestNoisyMode:
     @pytest.mark.parametrize("level", [0.05, 0.3, 1.0])
     def test_auto_finds_noise_by_one_batch_more(self, name, level):
         problem, made = run_noisy(name, level, 0)
-        assert made.noisy
+        assert made.parts[0].noisy
         assert problem.evaluations == 2 + 16 * 3 + 24 * 15 + 3
 
     @pytest.mark.parametrize("name", ["ring", "tube_64", "sphere_cloud"])
     def test_auto_stays_fast_at_one_per_cent(self, name):
         problem, made = run_noisy(name, 0.01, 0)
-        assert not made.noisy
+        assert not made.parts[0].noisy
         assert excess(name, problem) < (5e-3 if name == "sphere_cloud" else 1e-3)
 
     def test_a_sure_score_is_not_evaluated_twice(self):
         problem, made = run("ring")
-        assert not made.noisy
+        assert not made.parts[0].noisy
         assert problem.evaluations == run("ring", mode="fast")[0].evaluations
 
     def test_the_answer_is_the_mean_of_the_later_half(self):
-        problem = exact_problem("ring")
-        problem.score = Noisy("ring", 0.5, 0)
-        made = SemiImplicit([problem.path.nodes], problem, 16, mode="noisy")
+        problem = exact_problem("ring", score=Noisy("ring", 0.5, 0))
+        made = SemiImplicit(problem.path, 16, mode="noisy")
         seen = []
         while not made.finished:
-            made.step(lambda: problem.evaluate().action.length)
-            if problem.latest.points.shape[0] == 17:
-                seen.append(problem.latest.points)
+            made.prepare()
+            made.step(problem.evaluate().legs[0])
+            latest = problem.latest.legs[0]
+            if len(latest.points) == 17:
+                seen.append(latest.points)
         assert len(seen) == 24
         torch.testing.assert_close(problem.path.points(), torch.stack(seen[12:]).mean(0))
 
@@ -249,14 +248,14 @@ class TestStates:
     @pytest.mark.parametrize("bound", [True, False])
     def test_a_resumed_run_is_the_run_that_never_stopped(self, mode, steps, bound):
         def make():
-            problem = exact_problem("tube_64")
-            problem.score = Noisy("tube_64", 0.05, 0)
+            problem = exact_problem("tube_64", score=Noisy("tube_64", 0.05, 0))
             problem.score.curvature_bound = 25.0 if bound else None
             options = {"mode": mode, "tolerance": 1e-6, "iterations": 12}
-            return problem, SemiImplicit([problem.path.nodes], problem, 16, **options)
+            return problem, SemiImplicit(problem.path, 16, **options)
 
         def step(problem, made):
-            made.step(lambda: problem.evaluate().action.length)
+            made.prepare()
+            made.step(problem.evaluate().legs[0])
 
         problem, made = make()
         for _ in range(steps):
@@ -299,10 +298,11 @@ class TestStates:
 
     def test_reports_every_decision(self):
         problem = exact_problem("ring")
-        made = SemiImplicit([problem.path.nodes], problem, 16)
+        made = SemiImplicit(problem.path, 16)
         reports = []
         while not made.finished:
-            made.step(lambda: problem.evaluate().action.length)
+            made.prepare()
+            made.step(problem.evaluate().legs[0])
             reports.append(copy.copy(made.report))
         keys = {"level", "iteration", "residual_norm", "predicted_excess", "shift"}
         assert all(set(report) == keys for report in reports)
@@ -315,12 +315,14 @@ class TestStates:
 
     def test_a_step_is_capped_at_the_trusted_part_of_the_path(self):
         problem = exact_problem("mixture", alpha=30.0)
-        made = SemiImplicit([problem.path.nodes], problem, 16, trust=0.05)
+        made = SemiImplicit(problem.path, 16, trust=0.05)
         for _ in range(3):
-            made.step(lambda: problem.evaluate().action.length)
-            before, after = problem.latest.points, problem.path.points()
+            made.prepare()
+            made.step(problem.evaluate().legs[0])
+            latest = problem.latest.legs[0]
+            before, after = latest.points, problem.path.points()
             if len(before) == len(after):
-                most = 0.05 * 4 * float(problem.latest.residual.spacing)
+                most = 0.05 * 4 * float(latest.residual.spacing)
                 assert (after - before).norm(dim=-1).max() <= most * (1 + 1e-9)
 
     @pytest.mark.parametrize("name", ["sphere_cloud", "random 1"])
@@ -338,10 +340,9 @@ class _Watched(SemiImplicit):
         super().__init__(*args, **kwargs)
         self.good = good
 
-    def step(self, closure):
-        found = super().step(closure)
-        self.good.append(self.problem.latest.points)
-        return found
+    def step(self, evaluation):
+        super().step(evaluation)
+        self.good.append(evaluation.points)
 
 
 @pytest.mark.parametrize("segments", range(2, 70))
@@ -360,6 +361,6 @@ def test_sixteen_segments_begin_at_four():
 def test_refuses_what_it_cannot_do():
     problem = exact_problem("ring")
     with pytest.raises(UserError, match=r"solver\.segments.*at least 2"):
-        SemiImplicit([problem.path.nodes], problem, 1)
+        SemiImplicit(problem.path, 1)
     with pytest.raises(UserError, match=r"optimizer\.mode.*auto, fast, safe, noisy"):
-        SemiImplicit([problem.path.nodes], problem, 16, mode="quick")
+        SemiImplicit(problem.path, 16, mode="quick")

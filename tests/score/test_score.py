@@ -151,7 +151,7 @@ class TestMovedFields:
     def test_renoising(self):
         # t fixed by a range of one: x̂₀ = (x − σ_τ ε)/√ᾱ_τ, x_t = √ᾱ_t x̂₀ + σ_t ε.
         score, x = make(NoisePrediction(), timestep_range=(-100, -100)), points()
-        found = score(x, U, draw=4)
+        found = score(x, U, rng_step=4)
         moved, times, _ = score.model.calls[0]
         assert times.tolist() == [500] * 3
         level, there = 0.99 - 0.98 * 0.6, 0.99 - 0.98 * 0.5
@@ -168,7 +168,7 @@ class TestMovedFields:
     def test_sds_subtracts_the_noise_it_added(self):
         score = make(ScoreDistillation(guidance=5.0), timestep_range=(50, 50), weighting="variance")
         x = points()
-        found = score(x, U, draw=0)
+        found = score(x, U, rng_step=0)
         moved = score.model.calls[0][0][:3]
         level, there = score.model.alpha_cumprod(600), score.model.alpha_cumprod(650)
         a = (there / level) ** 0.5
@@ -205,7 +205,7 @@ class TestMovedFields:
     def test_samples_are_averaged_in_one_call(self, samples):
         score = make(ScoreDistillation(), timestep_range=(-100, 99), samples=samples)
         x = points()
-        found = score(x, U, draw=3)
+        found = score(x, U, rng_step=3)
         assert len(score.model.calls) == 1
         assert len(score.model.calls[0][0]) == 2 * 3 * samples
         # Sample k alone: the same draw of a score that takes only that one.
@@ -214,7 +214,7 @@ class TestMovedFields:
             one = make(ScoreDistillation(), timestep_range=(-100, 99))
             moved, draw = score._look(x, 3, k)
             one._look = lambda *_, moved=moved, draw=draw: (moved, draw)
-            alone.append(one(x, U, draw=3))
+            alone.append(one(x, U, rng_step=3))
         torch.testing.assert_close(found, torch.stack(alone).mean(0))
 
     def test_samples_cost_nothing_where_nothing_is_drawn(self):

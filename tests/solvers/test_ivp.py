@@ -27,16 +27,16 @@ from geodesic_lightning.integrators.initial_velocity import (
 )
 from geodesic_lightning.models.exact import ExactModel, density
 from geodesic_lightning.optimizers.integrator import Integrator
-from geodesic_lightning.optimizers.picard import Sweeps
+from geodesic_lightning.optimizers.picard import PicardSweeps
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.report.files import write_path
 from geodesic_lightning.score.condition import Condition, prompts
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import NoisePrediction
 from geodesic_lightning.solvers.assemble import assemble
-from geodesic_lightning.solvers.batches import Batches
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver
 from geodesic_lightning.solvers.ivp import InitialValueSolver
+from geodesic_lightning.trainer.loop import Batches
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -46,7 +46,7 @@ pytestmark = [
 ]
 
 RK4, STRANG = partial(Integrator, method="rk4"), partial(Integrator, method="strang")
-MAKERS = {"rk4": RK4, "strang": STRANG, "picard": Sweeps}
+MAKERS = {"rk4": RK4, "strang": STRANG, "picard": PicardSweeps}
 every = pytest.mark.parametrize("method", MAKERS)
 PAIR = Frames(None, ("", ""), ("a", "b"))
 
@@ -150,7 +150,7 @@ def test_a_checkpoint_holds_nodes_and_nothing_else():
 def test_a_fan_is_its_shots(method):
     together = run(made("mixture", MAKERS[method], Toward(count=3, spread=0.3), length=0.3))
     launched = together.launch
-    for k, path in enumerate(together.shot.paths):
+    for k, path in enumerate(together.problem.paths):
         alone = made("mixture", MAKERS[method], lambda view, k=k: _only(launched, k), length=0.3)
         run(alone)
         # Sweeps stop when all rays do: a ray alone may stop one sweep before.
@@ -199,7 +199,7 @@ def test_resumed_ends_where_it_would_have(method, tmp_path):
     torch.load(kept, weights_only=True)
     resumed = made("mixture", MAKERS[method], velocity, length=0.3)
     trainer().fit(resumed, train_dataloaders=Batches(), ckpt_path=kept)
-    assert torch.equal(resumed.shot.points(), whole.shot.points())
+    assert torch.equal(resumed.problem.points(), whole.problem.points())
     assert resumed.problem.evaluations == whole.problem.evaluations
     assert resumed.trainer.global_step == whole.trainer.global_step > 3
 
@@ -242,11 +242,11 @@ def test_more_than_half_round_the_sphere():
         ({"optimizer": SemiImplicit}, "rk4, strang, picard"),
         ({"optimizer": partial(Integrator, method="euler")}, r"optimizer\.method.*rk4, strang"),
         ({"optimizer": partial(Integrator, turning=0)}, r"optimizer\.turning"),
-        ({"optimizer": partial(Sweeps, tolerance=0)}, r"optimizer\.tolerance"),
-        ({"optimizer": partial(Sweeps, shift=2)}, r"optimizer\.shift"),
-        ({"optimizer": Sweeps, "gauge": "metric"}, r"solver\.gauge=euclidean"),
+        ({"optimizer": partial(PicardSweeps, tolerance=0)}, r"optimizer\.tolerance"),
+        ({"optimizer": partial(PicardSweeps, shift=2)}, r"optimizer\.shift"),
+        ({"optimizer": PicardSweeps, "gauge": "metric"}, r"solver\.gauge=euclidean"),
         ({"kind": BoundaryValueSolver, "optimizer": RK4}, "solver=ivp"),
-        ({"kind": BoundaryValueSolver, "optimizer": Sweeps}, "solver=ivp"),
+        ({"kind": BoundaryValueSolver, "optimizer": PicardSweeps}, "solver=ivp"),
     ],
 )
 def test_refused_before_anything_is_computed(options, said):
@@ -423,6 +423,11 @@ def test_from_python(tmp_path):
     assert found.nodes.shape == (5, 2)
     assert len(found.frames) == 3
     again = extrapolate(
-        *images, model=ExactModel("mixture"), length=0.2, segments=4, frames=3, optimizer=Sweeps
+        *images,
+        model=ExactModel("mixture"),
+        length=0.2,
+        segments=4,
+        frames=3,
+        optimizer=PicardSweeps,
     )
     torch.testing.assert_close(found.nodes, again.nodes, rtol=0, atol=2e-3)

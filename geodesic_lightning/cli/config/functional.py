@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Density:
-    _target_: str = "geodesic_lightning.functional.alternatives.density"
+    _target_: str = "geodesic_lightning.functional.length.DensityLength"
 
 
 @dataclass

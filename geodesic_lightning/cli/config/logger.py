@@ -14,7 +14,7 @@ class CSV:
 
 @dataclass
 class WandB:
-    _target_: str = "geodesic_lightning.tracking.wandb_logger.WandB"
+    _target_: str = "geodesic_lightning.cli.loggers.wandb"
     save_dir: str = "${folder}"
     project: str = "geodesic-lightning"
     entity: str | None = None

@@ -47,7 +47,7 @@ class Integrator:
 
 @dataclass
 class Sweeps:
-    _target_: str = "geodesic_lightning.optimizers.picard.Sweeps"
+    _target_: str = "geodesic_lightning.optimizers.picard.PicardSweeps"
     _partial_: bool = True
     tolerance: float = 1e-4
     iterations: int = 40

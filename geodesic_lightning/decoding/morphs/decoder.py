@@ -76,7 +76,7 @@ class MorphDecoder(Decoder):
 
     def _images(self, path: Path, u: Tensor) -> Tensor:
         """Decoded frames (m, 3, H, W) at places u (m,)."""
-        if not hasattr(self.model, "denoiser"):
+        if self.model.denoiser is None:
             raise UserError(
                 f"decoder: model={self.model.name} has no network to mix: choose decoder=plain."
             )

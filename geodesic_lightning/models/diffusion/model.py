@@ -29,6 +29,7 @@ from geodesic_lightning.models.diffusion.lora_file import add_lora
 from geodesic_lightning.models.diffusion.networks import FAMILIES
 from geodesic_lightning.models.diffusion.placement import Placement, dtype_named
 from geodesic_lightning.models.scheduler import Scheduler
+from geodesic_lightning.protocols import Manifold
 
 log = logging.getLogger("geodesic_lightning")
 
@@ -92,6 +93,7 @@ class DiffusionModel:
         self._pictures = Chunks("model.batch_size", batch_size)
         precision = dtype_named("dtype", dtype), dtype_named("vae_dtype", vae_dtype)
         self.name, self.alpha = name, dict(alpha or {})
+        self.manifold: Manifold | None = None  # it names none: its latents live near a sphere
         self.evaluations = 0
         source = loading.Source(
             pretrained, config, revision, variant, local_files_only, allow_pickle, tuple(without),
@@ -306,6 +308,13 @@ class DiffusionModel:
     def _under(self, embedding: Tensor) -> Callable[[Tensor, int], Tensor]:
         """ε(x, t) under one prompt a latent."""
         return lambda latents, t: self.noise_prediction(latents, t, embedding)
+
+    def judge(self, points: Tensor, alpha: float, manifold: Manifold) -> dict[str, float | None]:
+        """Nothing: of a network's density no geodesic is known exactly."""
+        return {}
+
+    def picture(self, points: Tensor) -> None:
+        """None: a network's density cannot be drawn."""
 
     def parameters(self) -> Iterator[Tensor]:
         """All frozen weights."""

@@ -69,12 +69,17 @@ class ExactModel:
         self.sigma, self.alpha = self.density.sigma, self.density.alpha
         self.manifold = self.density.manifold
         self.evaluations = 0
+        self.source: str | None = None  # there are no weights
         self._ends = self.density.ends
 
     def to(self, device: str | torch.device) -> ExactModel:
         """Encode to that device from now on."""
         self.device = torch.device(device)
         return self
+
+    @property
+    def denoiser(self) -> None:
+        """There is no network."""
 
     def parameters(self) -> Iterator[Tensor]:
         """None: an exact density has nothing to train."""
@@ -180,6 +185,7 @@ class ExactModel:
             "length_error": length / known.length - 1,
         }
 
-    def picture(self, points: Tensor, reference: Tensor | None = None) -> Tensor:
-        """A still (3, 512, 512) in [0, 1]: path (n, d) over log p, with a reference (m, d)."""
-        return draw(self.density, points, reference)
+    def picture(self, points: Tensor) -> Tensor:
+        """A still (3, 512, 512) in [0, 1]: path (n, d) over log p, with the known geodesic if there is one."""
+        known = self.reference
+        return draw(self.density, points, known and known.nodes)

@@ -1,0 +1,71 @@
+"""The configuration, composed: from the folders of conf/ and what was typed."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+from geodesic_lightning.cli import config
+
+# In a clone conf/ stands beside the package, in a wheel inside it.
+PACKAGE = Path(__file__).parent.parent
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
+config.register()
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """The configuration of these settings, checked and resolved, outside any run of Hydra."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=list(overrides))
+    config.check(cfg)
+    OmegaConf.resolve(cfg)
+    return cfg
+
+
+@dataclass(frozen=True)
+class Early:
+    """What has to be known of a command before Hydra runs it.
+
+    Attributes:
+        devices: trainer.devices, how many processes are wanted; 1 where it is no number.
+        debug: whether errors are shown with their traceback.
+        resume: the folder of the run to go on with, None for none.
+    """
+
+    devices: int = 1
+    debug: bool = False
+    resume: str | None = None
+
+
+def early(words: Sequence[str]) -> Early:
+    """Of a command line's words, and of whatever conf/ says; nothing where they do not compose.
+
+    What does not compose is told when Hydra composes it again.
+    """
+    if any(word.startswith("-") and word not in ("-m", "--multirun") for word in words):
+        return Early()
+    settings = [word for word in words if "=" in word and not word.startswith("-")]
+    for overrides in (settings, [word for word in settings if _tells(word)]):
+        try:
+            GlobalHydra.instance().clear()
+            with initialize_config_dir(str(CONF), version_base="1.3"):
+                cfg = compose("config", overrides=overrides)
+        except Exception:  # a sweep's list of values, or a mistake
+            continue
+        finally:
+            GlobalHydra.instance().clear()
+        devices, resume = cfg.trainer.get("devices", 1), cfg.resume
+        return Early(
+            devices if isinstance(devices, int) and devices > 0 else 1,
+            bool(cfg.debug),
+            None if resume is None else os.path.expanduser(str(resume)),
+        )
+    return Early(debug="debug=true" in words)
+
+
+def _tells(word: str) -> bool:
+    return word.lstrip("+").startswith(("trainer", "experiment=", "debug=", "resume="))

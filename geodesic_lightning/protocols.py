@@ -1,0 +1,271 @@
+"""What exchangeable parts must answer: a path, a model, a score, a functional, an optimizer, a decoder, a timing.
+
+    n, m   numbers of latents, of images        d      numbers in a latent, the product of its shape
+    N      segments of a path, N + 1 points     u      place on the path, in [0, 1]
+    t      diffusion timestep, 0 … T − 1        c      prompt embeddings, (n, tokens, width)
+
+Whatever has these members can take the place of what ships; nothing has to be inherited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+
+if TYPE_CHECKING:
+    from geodesic_lightning.data.frames import Frames
+    from geodesic_lightning.functional.length import Residual
+    from geodesic_lightning.problems.evaluation import LegEvaluation
+
+Manifold = Euclidean | Sphere
+
+
+class AnyPath(Protocol):
+    """A path, or several that are solved together: Path, PiecewisePath, StarPath.
+
+    Attributes:
+        manifold: of all points. shape: of a latent. closed: the path ends where it begins.
+        legs: the paths between fixed ends that it is made of; of a Path itself.
+    """
+
+    manifold: Manifold
+    shape: torch.Size
+    closed: bool
+
+    @property
+    def legs(self) -> Sequence[Any]: ...
+
+    @property
+    def start(self) -> Tensor:
+        """Of the latent's own shape."""
+
+    @property
+    def end(self) -> Tensor:
+        """Of the latent's own shape."""
+
+    @property
+    def segments(self) -> int:
+        """N, the number of pieces."""
+
+    @property
+    def u(self) -> Tensor:
+        """Places of the nodes, (N+1,)."""
+
+    @property
+    def nodes(self) -> Any:
+        """All points but the ends, (N−1, *shape)."""
+
+    @property
+    def stops(self) -> Tensor | None:
+        """Places of the keyframes, (K+1,); None where there are only the ends."""
+
+    @property
+    def angles(self) -> list[float]:
+        """Radians by which the legs turn at the keyframes between them."""
+
+    def points(self) -> Tensor:
+        """All nodes, flat and detached: (N+1, d)."""
+
+    def baseline(self, segments: int) -> Tensor:
+        """The manifold's own geodesic, (segments+1, d) a leg: where solving starts."""
+
+    def chart(self, flat: Tensor) -> Tensor:
+        """Flat points (m, d) in the latent's own shape (m, *shape)."""
+
+    def set_nodes(self, interior: Tensor) -> None:
+        """Put all points but the ends at (N−1, d), projected to the manifold."""
+
+    def refine(self, segments: int) -> None:
+        """Resample every leg to `segments` pieces of equal arc length."""
+
+    def at(self, u: Tensor) -> Tensor:
+        """Points (m, d) at places u (m,)."""
+
+    def by_distance(self, shares: Tensor) -> Tensor:
+        """Places (m,) at the parts (m,) of the distance along the path."""
+
+    def round(self) -> Tensor | None:
+        """Round the corners between legs; the points before, or None where there are no corners."""
+
+
+class Model(Protocol):
+    """A frozen model: it carries frames to latents at the path's noise level and back, and predicts their noise.
+
+    Attributes:
+        name: what summaries call it.
+        alpha: the density exponent it recommends: one for all fields, or by the field's name.
+        latent_shape: of a latent. image_size: side of its images, px.
+        device: where it computes.
+        timestep: τ of the path, of `timesteps` T. sigma: σ_τ = √(1 − ᾱ_τ).
+        evaluations: latents that the network has seen.
+        source: the weights that were loaded; None where there are none.
+        manifold: the space its latents live in; None where it names none.
+        denoiser: the network into whose layers decoders may reach; None where there is none.
+    """
+
+    name: str
+    alpha: Any
+    latent_shape: tuple[int, ...]
+    image_size: int
+    timestep: int
+    timesteps: int
+    sigma: float
+    evaluations: int
+    source: str | None
+    manifold: Manifold | None
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def denoiser(self) -> nn.Module | None: ...
+
+    def to(self, device: torch.device | str) -> Model:
+        """Move to the device; returns the model."""
+
+    def parameters(self) -> Iterator[Tensor]:
+        """All frozen weights."""
+
+    def alpha_cumprod(self, t: int) -> float:
+        """ᾱ_t, the share of the clean latent's variance that is left at t."""
+
+    def sigma_at(self, t: int) -> float:
+        """σ_t."""
+
+    def encode(self, frames: Frames) -> Tensor:
+        """Clean latents (n, *latent_shape)."""
+
+    def given(self, frames: Frames) -> Tensor | None:
+        """The frames' own images (n, 3, H, W), as they stand in a film; None where frames are no images."""
+
+    def embed(self, prompts: Sequence[str], negative: bool = False) -> Tensor:
+        """Embeddings (n, tokens, width); `negative` marks what a score contrasts the path's prompts with."""
+
+    def invert(self, latents: Tensor, embedding: Tensor) -> Tensor:
+        """Clean latents (n, *latent_shape) → latents at the path's noise level."""
+
+    def noise_prediction(self, x: Tensor, t: Tensor | int, embedding: Tensor) -> Tensor:
+        """ε(x, t, c), like x (n, *latent_shape)."""
+
+    def denoise(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Latents at the path's noise level → clean latents."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Clean latents → images (n, 3, H, W) in [0, 1]."""
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Activations of the model's own encoder for images (n, 3, H, W), one tensor a level."""
+
+    def judge(self, points: Tensor, alpha: float, manifold: Manifold) -> dict[str, float | None]:
+        """What is known exactly of the path through points (N+1, d), for the summary; {} where nothing is."""
+
+    def picture(self, points: Tensor) -> Tensor | None:
+        """The path through points (N+1, d) over its density, (3, H, W) in [0, 1]; None where it cannot be drawn."""
+
+
+class Score(Protocol):
+    """∇log p along a path, from a model.
+
+    Attributes:
+        model: whose density. field: what is made of its predictions; its name is in the summary.
+        stochastic: two calls may differ.
+        curvature_bound: λ with −∇²log p ≤ λ; None where none is known.
+    """
+
+    model: Any
+    field: Any
+
+    @property
+    def stochastic(self) -> bool: ...
+
+    @property
+    def curvature_bound(self) -> float | None: ...
+
+    def __call__(self, x: Tensor, u: Tensor, rng_step: int | None = None) -> Tensor:
+        """The field at latents x (n, *shape) whose places are u (n,): like x.
+
+        Args:
+            rng_step: which draw, of a field that has randomness; None is always the same, for measuring.
+        """
+
+
+class Functional(Protocol):
+    """What is bent to its least. `name` is the choice of functional= that it is."""
+
+    name: str
+
+    def __call__(
+        self, points: Tensor, scores: Tensor, alpha: float, manifold: Manifold
+    ) -> Residual:
+        """The residual of its equation at the interior of points (N+1, d) with scores (N+1, d)."""
+
+
+class PathOptimizer(Protocol):
+    """How the nodes of one leg move. Made from (path, segments); settings are constructor arguments.
+
+    Attributes:
+        report: scalars of the latest step by name.
+    """
+
+    report: dict[str, float]
+
+    @property
+    def finished(self) -> bool:
+        """No step is left to do."""
+
+    @property
+    def converged(self) -> bool:
+        """Its own test of convergence was met."""
+
+    @property
+    def evaluations_left(self) -> int | None:
+        """The most score evaluations to come; None where it cannot say."""
+
+    def check(self, alpha: float, functional: Functional) -> None:
+        """Raise UserError where it cannot bend by this functional at this α."""
+
+    def prepare(self) -> None:
+        """Put the path as the first evaluation wants it; nothing where that was done."""
+
+    def step(self, evaluation: LegEvaluation) -> None:
+        """Move the nodes, knowing the evaluation of the path as it stands."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values that a resumed run needs."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse; ValueError for the state of another optimizer."""
+
+
+MakeOptimizer = Callable[..., Any]
+"""(path, segments=N) → PathOptimizer, as `functools.partial(SemiImplicit, tolerance=1e-5)`."""
+
+
+class Decoder(Protocol):
+    """From places on a path to images.
+
+    Attributes:
+        places: u of the given images. given: those images (n, 3, H, W), or None. norms: (n,) of their latents.
+    """
+
+    places: tuple[float, ...]
+    given: Tensor | None
+    norms: Tensor
+
+    def __call__(self, path: AnyPath, u: Tensor) -> Tensor:
+        """Images (m, 3, H, W) float32 in [0, 1], on the CPU, at places u (m,)."""
+
+
+class Metrics(Protocol):
+    """What a morph is measured by."""
+
+    def check(self, solver: Any) -> None:
+        """Raise UserError for a path that cannot be measured so."""
+
+    def __call__(self, solver: Any) -> dict[str, float]:
+        """Figures by name, of a solver that has been validated."""

@@ -1,0 +1,32 @@
+"""The one run loop, of the command line and of the Python interface: a solver's verbs under a Trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+    from geodesic_lightning.solvers.base import Solver
+
+
+class Batches:
+    """A path has no data: an endless supply of empty batches; the solver says when it is finished."""
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            yield 0
+
+
+def run(trainer: Trainer, solver: Solver, resume: str | None = None) -> dict[str, Any]:
+    """Fit, where there is something to solve, and validate; returns the solver's summary.
+
+    Args:
+        resume: a checkpoint to go on from.
+    """
+    if "fit" in solver.verbs:
+        # Checkpoints hold tensors and plain values: nothing in them is run.
+        trainer.fit(solver, train_dataloaders=Batches(), ckpt_path=resume)
+    trainer.validate(solver, dataloaders=[0], verbose=False)
+    return solver.summary()
