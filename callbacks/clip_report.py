@@ -27,4 +27,4 @@ class ClipReport(Final):
         if getattr(solver, "departure", None) is not None:
             from geodesic_lightning.report.clip_report import write
 
-            write(solver, Path(self.folder))
+            write(solver.summary(), Path(self.folder))

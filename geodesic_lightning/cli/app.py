@@ -102,7 +102,6 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     clock.lap("load")
     context = {"model": model.name, "seed": cfg.seed, "seconds": clock.seconds}
     solver = assemble(model, frames, **parts, clock=clock, context=context)
-    context["score"] = solver.problem.score.field.name
     if resume:
         check_resumable(resume, solver)
         if "checkpoint" in cfg.callbacks:  # so that this run can be resumed from its start

@@ -1,4 +1,4 @@
-"""What is said of a clip: the numbers, one paragraph, and three plots.
+"""What is said of a clip, for reading: one paragraph and three plots of the numbers in its summary.
 
 The paragraph answers three questions: is the clip as short as the geodesic between its ends, do its
 bends follow the density, and where does it leave the geodesic. Lengths are compared in the metric
@@ -11,15 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from geodesic_lightning.report.files import _whole as whole
 
-NEAR, ROUGHLY = (
-    0.05,
-    0.25,
-)  # relative excess of length: below, a clip is near a geodesic, or roughly one
 EVEN = 0.25  # spread of the steps relative to their mean
 UNBALANCED = 40.0  # percent of bend and pull together
 ZIGZAG = 45.0  # degrees between steps above which frames tremble
@@ -27,92 +21,6 @@ ALONG, ACROSS = (
     45.0,
     75.0,
 )  # degrees between −γ'' and Ps: below, bends follow the density; above, they do not
-FINE = 4  # points of a path for each of its nodes, when distances to it are measured
-
-
-def numbers(solver) -> dict[str, Any]:
-    """All that report and summary.json say of a clip; `solver` is a ClipSolver, validated."""
-    found, bent = solver.measurement, solver.departure
-    lengths = {k: v.measurement.length if v else None for k, v in solver.rivals.items()}
-    ratio = {k: found.length / v if v else None for k, v in lengths.items()}
-    metric = _metric_steps(found)
-    away = distances_to(solver.path.points(), solver.rivals["geodesic"].path)
-    geodesic = solver.rivals["geodesic"].measurement.euclidean_length
-    degrees = torch.rad2deg(bent.angle)
-    excess = found.length / solver.rivals["geodesic"].measurement.length - 1
-    widest = int(away.argmax())
-    return {
-        "frames": solver.numbers,
-        "length": found.length,
-        "length_error": found.length_error,
-        "lengths": lengths,
-        "length_over": ratio,
-        "excess": excess,
-        "verdict": verdict(excess),
-        "bend": bent.bend.tolist(),
-        "pull": bent.pull.tolist(),
-        "residual": bent.residual.tolist(),
-        "angle_degrees": degrees.tolist(),
-        "angle_median_degrees": float(degrees.median()),
-        "imbalance": bent.imbalance,
-        "zigzag_degrees": float(torch.rad2deg(bent.zigzag).median()),
-        "turning": bent.turning,
-        "log_density": found.log_density.tolist(),
-        "least_probable": _least_probable(found.log_density, solver.numbers),
-        "log_density_rivals": {
-            k: v.measurement.log_density.tolist() if v else None for k, v in solver.rivals.items()
-        },
-        "from_geodesic": (away / geodesic).tolist(),
-        "departs_most_at": solver.numbers[widest],
-        "departs_most_by": float(away[widest] / geodesic),
-        "departs": _stretches(away / geodesic, solver.numbers),
-        "pace": (metric / metric.mean()).tolist(),
-        "pace_spread": float(metric.std() / metric.mean()),
-    }
-
-
-def verdict(excess: float) -> str:
-    """near, roughly or not: by the relative excess of the clip's length over the geodesic's."""
-    return "near" if excess < NEAR else "roughly" if excess < ROUGHLY else "not"
-
-
-def _least_probable(rise: Tensor, frames: list[int]) -> dict[str, Any]:
-    """The frame whose log density lies lowest under the line between the ends', in nats."""
-    line = torch.lerp(rise[0], rise[-1], torch.linspace(0, 1, len(rise)).to(rise))
-    below = line - rise
-    return {"frame": frames[int(below.argmax())], "below": float(below.max())}
-
-
-def _metric_steps(found) -> Tensor:
-    """Metric length of each step between frames, (N,)."""
-    speed = found.metric_speed
-    return (speed[1:] + speed[:-1]) / 2 * found.u.diff()
-
-
-def distances_to(points: Tensor, path) -> Tensor:
-    """Distance of points (n, d) to the nearest point of a path, (n,) float64."""
-    u = torch.linspace(0, 1, FINE * path.segments + 1)
-    curve = path.at(u).double()
-    a, b = curve[:-1], curve[1:] - curve[:-1]
-    near = []
-    for part in points.double().split(256):
-        along = ((part[:, None] - a) * b).sum(-1) / b.square().sum(-1).clamp_min(1e-30)
-        foot = a + along.clamp(0, 1)[..., None] * b
-        near.append((part[:, None] - foot).norm(dim=-1).min(1).values)
-    return torch.cat(near).cpu()
-
-
-def _stretches(away: Tensor, frames: list[int]) -> list[list[int]]:
-    """Runs of frames, [first, last], more than half as far from the geodesic as the farthest."""
-    far = (away > 0.5 * away.max()).tolist()
-    runs, first = [], None
-    for i, here in enumerate([*far, False]):
-        if here and first is None:
-            first = i
-        elif not here and first is not None:
-            runs.append([frames[first], frames[i - 1]])
-            first = None
-    return runs
 
 
 def paragraph(said: dict[str, Any]) -> str:
@@ -181,7 +89,6 @@ def paragraph(said: dict[str, Any]) -> str:
     text.append(
         f"Its pace is {even}: in the metric its steps are {low:.2f} to {high:.2f} times their mean."
     )
-    rise = said["log_density"]
     rise, least = said["log_density"], said["least_probable"]
     text.append(
         f"The log density goes from {min(rise):+.1f} to {max(rise):+.1f} nats along it, relative "
@@ -202,10 +109,14 @@ def table(said: dict[str, Any]) -> str:
     )
 
 
-def write(solver, folder: str | Path) -> Path:
-    """folder/report.md and its plots report_bends.png, report_angles.png, report_density.png."""
+def write(summary: dict[str, Any], folder: str | Path) -> Path:
+    """folder/report.md and its plots report_bends.png, report_angles.png, report_density.png.
+
+    Args:
+        summary: of a ClipSolver, validated.
+    """
     folder = Path(folder)
-    said = numbers(solver)
+    said = summary["clip"]
     for name, draw in (("bends", _bends), ("angles", _angles), ("density", _density)):
         _plot(folder / f"report_{name}.png", draw, said)
     known = math.isfinite(said["length_error"])
@@ -214,8 +125,8 @@ def write(solver, folder: str | Path) -> Path:
         "# Is this clip a geodesic?\n",
         "\n" + paragraph(said) + "\n\n",
         table(said),
-        f"\n{len(said['frames'])} frames; α = {solver.problem.alpha:g} with the field "
-        f"{solver.problem.score.field.name}; lengths in the metric p^(−α)|dx|, relative to the "
+        f"\n{len(said['frames'])} frames; α = {summary['alpha']:g} with the field "
+        f"{summary['score']}; lengths in the metric p^(−α)|dx|, relative to the "
         f"first frame{error}.\n",
         "\n![bend and pull](report_bends.png)\n",
         "\n![angles](report_angles.png)\n",

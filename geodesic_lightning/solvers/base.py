@@ -184,6 +184,7 @@ class Solver(L.LightningModule):
             raise RuntimeError("summary() before validation: run trainer.validate first")
         return {
             "solver": self.name,
+            "score": self.problem.score.field.name,
             **self.context,
             "weights": self.problem.score.model.source,
             "frames": self.frame_count,

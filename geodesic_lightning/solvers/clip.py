@@ -21,6 +21,7 @@ from geodesic_lightning.protocols import MakeOptimizer, Score
 from geodesic_lightning.solvers import layouts
 from geodesic_lightning.solvers.base import Solver, alpha_of, readings
 from geodesic_lightning.solvers.baselines import drawn
+from geodesic_lightning.solvers.clip_findings import numbers
 
 CHUNK = 256  # frames scored at a time
 
@@ -158,6 +159,4 @@ class ClipSolver(Solver):
 
     def summary(self) -> dict[str, Any]:
         """As Solver's, with the clip's departure and rivals under "clip"."""
-        from geodesic_lightning.report.clip_report import numbers
-
         return super().summary() | {"clip": numbers(self)}

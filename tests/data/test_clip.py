@@ -28,6 +28,7 @@ from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import NoisePrediction
 from geodesic_lightning.solvers.assemble import assemble
 from geodesic_lightning.solvers.clip import ClipSolver
+from geodesic_lightning.solvers.clip_findings import numbers
 
 pytestmark = [  # what Lightning says of a run without data
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -282,7 +283,7 @@ def analysis(name: str, points: torch.Tensor):
         enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     trainer.validate(solver, dataloaders=[0], verbose=False)
-    return solver, report.numbers(solver)
+    return solver, numbers(solver)
 
 
 @pytest.mark.parametrize("name", DENSITIES)
@@ -333,7 +334,7 @@ def test_thousands_of_frames_say_what_few_do():
 
 def test_the_report_is_one_page_with_three_plots_and_the_numbers(tmp_path):
     solver, said = analysed("mixture", "detour")
-    file = report.write(solver, tmp_path)
+    file = report.write(solver.summary(), tmp_path)
     text = file.read_text(encoding="utf-8")
     assert report.paragraph(said) in text
     plots = sorted(tmp_path.glob("*.png"))
