@@ -27,7 +27,7 @@ _API = (
 __all__ = [*_API, "__version__"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     """Load the public names when first asked for, so that importing the package stays instant."""
     if name in _API:
         from geodesic_lightning import api

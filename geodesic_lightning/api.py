@@ -35,7 +35,14 @@ from geodesic_lightning.integrators.initial_velocity import Random, Toward, Velo
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.optimizers.integrator import Integrator
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
-from geodesic_lightning.protocols import Functional, Metrics
+from geodesic_lightning.protocols import (
+    Functional,
+    MakeCondition,
+    MakeManifold,
+    MakeOptimizer,
+    MakeScore,
+    Metrics,
+)
 from geodesic_lightning.report import files
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Score
@@ -86,14 +93,14 @@ class Settings(TypedDict, total=False):
     """
 
     model: Any
-    score: str | Callable[..., Score]
+    score: str | MakeScore
     alpha: float | None
     segments: int
     frames: int
     scheduler: Scheduler | None
-    optimizer: Callable | None
-    condition: Callable
-    manifold: Callable
+    optimizer: MakeOptimizer | None
+    condition: MakeCondition
+    manifold: MakeManifold
     timing: Timing | None
     decoder: Callable[..., Decoder]
     functional: Functional | None
@@ -281,25 +288,25 @@ def analyse(
     return _run(clip(film, prompt, stride, range, resize), ClipSolver, SemiImplicit, **settings)
 
 
-def _bending(tolerance: float) -> Callable:
+def _bending(tolerance: float) -> MakeOptimizer:
     return partial(SemiImplicit, tolerance=tolerance)
 
 
 def _run(
     given: Frames | Clip,
     solver: Callable[..., Solver],
-    usual: Callable,
+    usual: Callable[..., Any],
     velocity: Velocity | None = None,
     *,
     model: Any = "embedded",
-    score: str | Callable[..., Score] = "noise_prediction",
+    score: str | MakeScore = "noise_prediction",
     alpha: float | None = None,
     segments: int = 16,
     frames: int = 17,
     scheduler: Scheduler | None = None,
-    optimizer: Callable | None = None,
-    condition: Callable = prompts,
-    manifold: Callable = assemble.automatic,
+    optimizer: MakeOptimizer | None = None,
+    condition: MakeCondition = prompts,
+    manifold: MakeManifold = assemble.automatic,
     timing: Timing | None = None,
     decoder: Callable[..., Decoder] = plain,
     functional: Functional | None = None,

@@ -242,8 +242,18 @@ class PathOptimizer(Protocol):
         """The inverse; ValueError for the state of another optimizer."""
 
 
-MakeOptimizer = Callable[..., Any]
-"""(path, segments=N) → PathOptimizer, as `functools.partial(SemiImplicit, tolerance=1e-5)`."""
+class Condition(Protocol):
+    """What the model is asked for along the path."""
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """Embeddings (n, tokens, width) at places u (n,)."""
+
+
+# Makers: what the configuration gives to `assemble`, classes or `functools.partial`s of them.
+MakeOptimizer = Callable[..., Any]  # (path, segments=N) → PathOptimizer
+MakeScore = Callable[..., Score]  # (model, condition) → Score
+MakeCondition = Callable[..., Any]  # (model, prompts, clean latents) → Condition
+MakeManifold = Callable[..., Manifold]  # (model, noisy latents (n, *shape)) → Manifold
 
 
 class Decoder(Protocol):

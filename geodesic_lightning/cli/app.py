@@ -80,9 +80,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     refuse_taken(folder, "hydra.run.dir")
     frames = instantiate(cfg.data)
 
-    from geodesic_lightning.trainer.fast_import import import_lightning
-
-    lightning = import_lightning()
+    import lightning
 
     from geodesic_lightning.report.files import write_json
     from geodesic_lightning.solvers.assemble import Clock, assemble

@@ -45,7 +45,7 @@ def start(count: int, words: Sequence[str]) -> int:
 def _wait(running: list[subprocess.Popen]) -> int:
     """Until all have left; where one fails the others are given a while and then stopped."""
 
-    def forward(number, frame):
+    def forward(number: int, frame: object) -> None:
         for one in running:
             one.send_signal(number)
 

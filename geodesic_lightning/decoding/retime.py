@@ -15,6 +15,7 @@ jump between two frames hides where it happens: another round looks into it.
 """
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from geodesic_lightning.decoding.perceptual import Perceptual
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.protocols import AnyPath
 
 __all__ = [
     "BetaPrior",
@@ -55,7 +57,7 @@ class Timing(ABC):
     name: str
 
     @abstractmethod
-    def __call__(self, shares: Tensor, solver) -> Tensor:
+    def __call__(self, shares: Tensor, solver: Any) -> Tensor:
         """Places (m,) for shares (m,) of the film, both increasing in [0, 1].
 
         Args:
@@ -68,7 +70,7 @@ class EvenInDistance(Timing):
 
     name = "u"
 
-    def __call__(self, shares: Tensor, solver) -> Tensor:
+    def __call__(self, shares: Tensor, solver: Any) -> Tensor:
         return along(solver.path, shares)
 
 
@@ -77,7 +79,7 @@ class EvenInMetricLength(Timing):
 
     name = "metric_length"
 
-    def __call__(self, shares: Tensor, solver) -> Tensor:
+    def __call__(self, shares: Tensor, solver: Any) -> Tensor:
         found = solver.measurement
         u, speed = found.u.numpy(), found.metric_speed.numpy()
         length = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2 * np.diff(u))])
@@ -102,7 +104,7 @@ class EvenlyPerceived(Timing):
             raise UserError(f"retime.rounds: got {rounds}, expected at least 1.")
         self.perceptual, self.rounds = perceptual, rounds
 
-    def __call__(self, shares: Tensor, solver) -> Tensor:
+    def __call__(self, shares: Tensor, solver: Any) -> Tensor:
         even, found = shares.double().numpy(), shares
         for _ in range(self.rounds):
             q = travelled(self.perceptual, solver, found.to(shares))
@@ -125,7 +127,7 @@ class BetaPrior(Timing):
     def __init__(self, perceptual: Perceptual) -> None:
         self.perceptual = perceptual
 
-    def __call__(self, shares: Tensor, solver) -> Tensor:
+    def __call__(self, shares: Tensor, solver: Any) -> Tensor:
         from geodesic_lightning.decoding.beta import (  # late: scipy's distributions take a while
             fitted,
             quantile,
@@ -136,7 +138,7 @@ class BetaPrior(Timing):
         return along(solver.path, quantile(even, a, b))
 
 
-def travelled(perceptual: Perceptual, solver, shares: Tensor) -> np.ndarray:
+def travelled(perceptual: Perceptual, solver: Any, shares: Tensor) -> np.ndarray:
     """Σ d(f_j, f_{j−1}) up to each frame of the film at these shares of the distance: (m,), from 0."""
     film = solver.decoder(solver.path, along(solver.path, shares).to(shares))
     moved = perceptual(solver.problem.score.model, film).sqrt().numpy()
@@ -157,6 +159,6 @@ def snapped(places: Tensor, stops: Tensor) -> Tensor:
     return found
 
 
-def along(path, shares: Tensor) -> Tensor:
+def along(path: AnyPath, shares: Tensor) -> Tensor:
     """Places on the path at these parts of its distance; a path of one piece has u for both."""
     return path.by_distance(shares)

@@ -1,6 +1,5 @@
 """A geodesic between every two of several points, all solved in one batch."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -14,7 +13,7 @@ from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.problems.boundary_value import Problem
-from geodesic_lightning.protocols import MakeOptimizer, Manifold, Model, Score
+from geodesic_lightning.protocols import MakeManifold, MakeOptimizer, MakeScore, Manifold, Model
 from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.solvers.base import alpha_of
 
@@ -65,8 +64,8 @@ class Found:
 def between(
     model: Model,
     frames: Frames,
-    score: Callable[..., Score],
-    manifold: Callable[..., Manifold],
+    score: MakeScore,
+    manifold: MakeManifold,
     optimizer: MakeOptimizer,
     alpha: float | None = None,
     segments: int = 16,

@@ -7,6 +7,7 @@ frames far more.
 """
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def write(summary: dict[str, Any], folder: str | Path) -> Path:
     return folder / "report.md"
 
 
-def _plot(path: Path, draw, said: dict[str, Any]) -> None:
+def _plot(path: Path, draw: Callable[[Any, dict[str, Any]], None], said: dict[str, Any]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -150,7 +151,7 @@ def _plot(path: Path, draw, said: dict[str, Any]) -> None:
         figure.savefig(temporary, format="png")
 
 
-def _bends(axes, said: dict[str, Any]) -> None:
+def _bends(axes: Any, said: dict[str, Any]) -> None:
     frames = said["frames"][1:-1]
     for key, colour, label in (
         ("bend", "#4269d0", "bend |Pγ''|/|γ'|²"),
@@ -163,7 +164,7 @@ def _bends(axes, said: dict[str, Any]) -> None:
     axes.legend(fontsize=7, frameon=False)
 
 
-def _angles(axes, said: dict[str, Any]) -> None:
+def _angles(axes: Any, said: dict[str, Any]) -> None:
     axes.axhline(90, color="#999999", lw=0.8, ls="--")
     axes.plot(said["frames"][1:-1], said["angle_degrees"], color="#a463f2", lw=1.6)
     axes.set(xlabel="frame", ylabel="degrees", ylim=(0, 180), yticks=[0, 45, 90, 135, 180])
@@ -172,7 +173,7 @@ def _angles(axes, said: dict[str, Any]) -> None:
     )
 
 
-def _density(axes, said: dict[str, Any]) -> None:
+def _density(axes: Any, said: dict[str, Any]) -> None:
     frames = said["frames"]
     axes.plot(frames, said["log_density"], color="#222222", lw=2, label="clip")
     for (way, values), colour in zip(

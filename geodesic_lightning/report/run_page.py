@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geodesic_lightning.report.charts import Line, chart
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def charts(run: Run) -> list[str]:
     return found
 
 
-def rows(summary: Mapping[str, Any]):
+def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Names and values of the summary's table."""
     for name in ("solver", "model", "weights", "score", "alpha", "segments", "frames", "seed"):
         if summary.get(name) is not None:
@@ -114,7 +117,7 @@ def encoded(data: bytes, kind: str) -> str:
 
 
 @cache
-def template(name: str):
+def template(name: str) -> Template:
     """A template of this package; what is put in is escaped."""
     from jinja2 import Environment, PackageLoader, select_autoescape
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.protocols import Model
 
 WAYS = ("lerp", "slerp", "constant")
 
@@ -91,14 +92,18 @@ def _slerp(start: Tensor, end: Tensor, u: Tensor) -> Tensor:
 
 
 def prompts(
-    model, texts: Sequence[str], latents: Tensor | None = None, *, interpolation: str = "lerp"
+    model: Model,
+    texts: Sequence[str],
+    latents: Tensor | None = None,
+    *,
+    interpolation: str = "lerp",
 ) -> Condition | Piecewise:
     """The prompts as they stand, one an image of the path; `latents` are not looked at."""
     return through(model.embed(texts), interpolation)
 
 
 def unconditional(
-    model, texts: Sequence[str], latents: Tensor | None = None
+    model: Model, texts: Sequence[str], latents: Tensor | None = None
 ) -> Condition | Piecewise:
     """No prompt anywhere: the embedding of the empty text at every u."""
     return prompts(model, ["", ""])

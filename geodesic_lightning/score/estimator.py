@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.score.condition import Condition
+from geodesic_lightning.protocols import Condition, Model
 from geodesic_lightning.score.fields import Draw, Field, ScoreDistillation
 
 WEIGHTS = ("uniform", "variance", "inverse_deviation")
@@ -38,7 +38,7 @@ class Score:
 
     def __init__(
         self,
-        model,
+        model: Model,
         condition: Condition,
         field: Field,
         timestep_range: tuple[int, int] = (0, 0),

@@ -16,8 +16,16 @@ from geodesic_lightning.decoding.retime import Timing
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.integrators.initial_velocity import Velocity
-from geodesic_lightning.protocols import Functional, Manifold, Metrics, Model, Score
-from geodesic_lightning.score.condition import Condition, Piecewise
+from geodesic_lightning.protocols import (
+    Functional,
+    MakeCondition,
+    MakeManifold,
+    MakeScore,
+    Manifold,
+    Metrics,
+    Model,
+)
+from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.solvers.base import Solver
 from geodesic_lightning.solvers.layouts import view
 
@@ -60,9 +68,9 @@ def assemble(
     model: Model,
     frames: Frames | Clip,
     solver: Callable[..., Solver],
-    score: Callable[..., Score],
-    condition: Callable[..., Condition | Piecewise],
-    manifold: Callable[..., Manifold] = automatic,
+    score: MakeScore,
+    condition: MakeCondition,
+    manifold: MakeManifold = automatic,
     clock: Clock | None = None,
     velocity: Velocity | None = None,
     timing: Timing | None = None,

@@ -10,7 +10,7 @@ A solver's class names the layout it takes its frames in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.geometry.piecewise_path import PiecewisePath
 from geodesic_lightning.geometry.star_path import StarPath
-from geodesic_lightning.protocols import Manifold, Model
+from geodesic_lightning.protocols import MakeCondition, MakeManifold, Model
 from geodesic_lightning.score.condition import Condition, Piecewise
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Layout:
 def stops_with_clean(
     model: Model,
     frames: Frames,
-    condition: Callable[..., Condition | Piecewise],
-    manifold: Callable[..., Manifold],
+    condition: MakeCondition,
+    manifold: MakeManifold,
     decoder: Callable[..., Decoder] = plain,
 ) -> Layout:
     """As `stops`, with the clean latents for solvers that ask for them."""
@@ -73,8 +73,8 @@ def stops_with_clean(
 def stops(
     model: Model,
     frames: Frames,
-    condition: Callable[..., Condition | Piecewise],
-    manifold: Callable[..., Manifold],
+    condition: MakeCondition,
+    manifold: MakeManifold,
     decoder: Callable[..., Decoder] = plain,
 ) -> Layout:
     """All frames as fixed stops at even places, the first again where the path is closed."""
@@ -84,8 +84,8 @@ def stops(
 def star(
     model: Model,
     frames: Frames,
-    condition: Callable[..., Condition | Piecewise],
-    manifold: Callable[..., Manifold],
+    condition: MakeCondition,
+    manifold: MakeManifold,
     decoder: Callable[..., Decoder] = plain,
 ) -> Layout:
     """All frames around one point. Distances want one density: the prompts' mean, everywhere."""
@@ -105,8 +105,8 @@ def star(
 def film(
     model: Model,
     frames: Frames | Clip,
-    condition: Callable[..., Condition | Piecewise],
-    manifold: Callable[..., Manifold],
+    condition: MakeCondition,
+    manifold: MakeManifold,
     decoder: Callable[..., Decoder] = plain,
 ) -> Layout:
     """Every frame a node, under one prompt, but for those that repeat the former one."""
@@ -135,7 +135,7 @@ def film(
 
 
 def view(
-    model, frames: Frames | Clip, condition: Callable, manifold: Callable[..., Manifold]
+    model: Model, frames: Frames | Clip, condition: MakeCondition, manifold: MakeManifold
 ) -> tuple[View, Tensor | None]:
     """What a velocity is made from, and the images themselves: one, two, keyframes, or a clip's."""
     if isinstance(frames, Clip):
@@ -159,7 +159,7 @@ def _images(frames: Frames, verb: str) -> Frames:
 
 
 def _inverted(
-    model, frames: Frames, condition: Callable
+    model: Model, frames: Frames, condition: MakeCondition
 ) -> tuple[Tensor, Condition | Piecewise, Tensor | None, Tensor]:
     """Latents (n, …) at the path's level, condition through all prompts, images, clean latents."""
     frames = frames.at(model.image_size) if frames.pictures else frames
@@ -180,7 +180,7 @@ def _inverted(
     return latents[: len(frames)], embedded, given, clean
 
 
-def _parts(frames: Frames | Clip, model):
+def _parts(frames: Frames | Clip, model: Model) -> Iterator[Frames]:
     """Frames in chunks of at most MANY."""
     if isinstance(frames, Frames):
         yield frames.at(model.image_size) if frames.pictures else frames

@@ -144,20 +144,15 @@ def tensorboard(save_dir: str) -> TensorBoardLogger:
 def _set_up() -> None:
     """W&B silent, its cache in a folder that is gone at the end.
 
-    Without telemetry, which would keep a program 20 s after its end where a server does not answer,
-    and without the look for inputs of W&B Launch, which imports W&B's whole public API: a second.
+    Without telemetry, which would keep a program 20 s after its end where a server does not answer.
     """
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     scratch = tempfile.mkdtemp(prefix="geodesic-wandb-")
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     os.environ.setdefault("WANDB_CACHE_DIR", scratch)
     import wandb
-    from wandb.sdk.wandb_run import Run
 
     wandb.setup(wandb.Settings(silent=True))
-    left_out: Any = Run
-    if hasattr(left_out, "_detect_and_apply_job_inputs"):
-        left_out._detect_and_apply_job_inputs = lambda run: None
 
 
 _OWN = "GEODESIC_WANDB_DATA_DIR"  # marks that WANDB_DATA_DIR is ours, in worker processes too
