@@ -96,7 +96,7 @@ def test_what_a_crop_loses_is_said_in_one_line():
 
 
 def test_frames_and_clips_take_fit_and_anchor(tmp_path):
-    frames = pair(thirds(), thirds(48, 17), fit="crop", anchor="right")
+    frames = pair(thirds(), thirds().rotate(180), fit="crop", anchor="right")
     assert frames.at(16).images[0, 2].min() == 1
     assert frames.at((16, 48)).images.shape == (2, 3, 16, 48)
     for number in range(3):
