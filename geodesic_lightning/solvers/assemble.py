@@ -84,6 +84,7 @@ def assemble(
             paths between images.
         functional: of a boundary value problem, in place of the density's length.
     """
+    model.prepare(frames)
     layout = getattr(getattr(solver, "func", solver), "layout", stops)
     mixed = getattr(decoder, "func", decoder) is not plain
     if mixed and (velocity is not None or layout is not stops):
