@@ -88,6 +88,13 @@ class Clip:
         """(width, height) in px, once for all frames."""
         return (self.size,)
 
+    def samples(self, size: Size) -> tuple[tuple[str, ...], Tensor] | None:
+        """The film's name and its first frame (1, 3, H, W), to judge the kind of pictures by."""
+        first = next(self.pictures(), None)
+        if first is None:
+            return None
+        return (self.path.name,), resize(first, size, self.fit, self.anchor)[None]
+
     def cropped(self, size: Size) -> str:
         """What a crop to this size cuts off, in one sentence; "" where that is under 1 %."""
         return crop_said([(self.path.name, self.size)], size) if self.fit == "crop" else ""

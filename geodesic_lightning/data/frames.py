@@ -106,6 +106,13 @@ class Frames:
         """(width, height) of each picture in px; none for points and for tensors."""
         return tuple(picture.size for picture in self.pictures)
 
+    def samples(self, size: Size) -> tuple[tuple[str, ...], Tensor] | None:
+        """Names and images (n, 3, H, W) to judge the kind of pictures by; None for points and tensors."""
+        if not self.pictures:
+            return None
+        images = [resize(one, size, self.fit, self.anchor) for one in self.pictures]
+        return self.names or ("the pictures",), torch.stack(images)
+
     def cropped(self, size: Size) -> str:
         """What a crop to this size cuts off, in one sentence; "" where that is under 1 %."""
         names = self.names or tuple(f"frame {i}" for i in range(len(self)))

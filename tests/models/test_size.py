@@ -13,7 +13,7 @@ from PIL import Image
 
 from geodesic_lightning.api import interpolate, mean
 from geodesic_lightning.data.clip import clip
-from geodesic_lightning.data.frames import pair
+from geodesic_lightning.data.frames import pair, shipped_pair
 from geodesic_lightning.data.keyframes import keyframes
 from geodesic_lightning.distance import between
 from geodesic_lightning.errors import UserError
@@ -174,21 +174,17 @@ def test_distances_and_clips_have_the_pictures_shape(made, tmp_path):
 
 
 def test_the_drawn_cats_in_a_wide_picture():
-    """The shipped model at 96×160: what it decodes is what it was given, as well as at its own size."""
-    from geodesic_lightning.data.frames import shipped_pair
-
-    square = shipped_pair("pair_cat").pictures
+    """The shipped model at 128×192: a cat on a wider ground comes back from its latent."""
     wide = []
-    for one in square:
-        canvas = Image.new("RGB", (160, 96), one.getpixel((2, 2)))
-        canvas.paste(one.resize((96, 96)), (32, 0))
+    for one in shipped_pair("pair_cat").pictures:
+        canvas = Image.new("RGB", (192, 128), one.getpixel((2, 2)))
+        canvas.paste(one, (32, 0))
         wide.append(canvas)
-    model = embedded(size=[96, 160])
-    assert model.latent_shape == (8, 12, 20)
-    frames = pair(*wide)
+    frames, model = pair(*wide), embedded(size=[128, 192])
+    assert model.latent_shape == (8, 16, 24)
     back = model.decode(model.encode(frames))
-    assert back.shape == (2, 3, 96, 160)
-    assert float((back - frames.at((96, 160)).images).square().mean()) < 2e-3
+    error = float((back - frames.at((128, 192)).images).square().mean())
+    assert error < 10**-2.2  # 22 dB: of its own size cats are at 27 and more, photographs below 20
 
 
 WAYS = {
@@ -217,4 +213,7 @@ def test_every_way_of_solving_keeps_the_shape(geodesic, tiny_sd2, tmp_path, way)
     )  # fmt: skip
     assert done.code == 0, done.err
     frames = sorted((Path(done.folder) / "frames").iterdir())
-    assert [Image.open(f).size for f in frames] == [(24, 12)] * 3
+    assert len(frames) == 3
+    for file in frames:
+        with Image.open(file) as image:
+            assert image.size == (24, 12)

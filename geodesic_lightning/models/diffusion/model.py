@@ -55,6 +55,8 @@ class DiffusionModel:
         lora: low-rank weights to add for good, a folder or a .safetensors file; lora_scale: how much.
         size: (height, width) of images in px; None is what the model was trained at, "auto" near that
             number of pixels in the pictures' own shape.
+        knows: dB; pictures that come back from their own latents by less are said to be none that the
+            model knows. None looks at no picture.
         attention_slicing, vae_slicing, vae_tiling: less memory, more time.
         offload: only the part at work is on the GPU.
         compile: compile the denoiser (slow first call).
@@ -92,11 +94,13 @@ class DiffusionModel:
         offload: bool = False,
         compile: bool = False,
         name: str = "diffusion",
+        knows: float | None = None,
     ) -> None:
         self._chunks = Chunks("model.batch_size", batch_size)
         self._pictures = Chunks("model.batch_size", batch_size)
         wanted = given_size(size)
         precision = dtype_named("dtype", dtype), dtype_named("vae_dtype", vae_dtype)
+        self.knows = knows
         self.name, self.alpha = name, dict(alpha or {})
         self.evaluations = 0
         source = loading.Source(
@@ -171,7 +175,10 @@ class DiffusionModel:
         return self._network.image_size
 
     def prepare(self, frames: Frames | Clip) -> None:
-        """Look at frames before they are encoded: take their shape if size is auto, say what is lost."""
+        """Look at frames before they are encoded: take their shape if size is auto.
+
+        A crop is said, and so are pictures that the model cannot know, one line each.
+        """
         if self._auto_size and frames.sizes:
             network = self._network
             size = own_shape(frames.sizes, self._own_size, network.multiple, network.most)
@@ -179,6 +186,27 @@ class DiffusionModel:
             self._begin_chunks()
         if said := frames.cropped(self.image_size):
             log.warning(said)
+        if self.knows is not None and (said := self._unknown(frames, self.knows)):
+            log.warning(said)
+
+    def _unknown(self, frames: Frames | Clip, knows: float) -> str:
+        """The sentence on pictures that the VAE does not give back; at the model's own size."""
+        if (found := frames.samples(self._own_size)) is None:
+            return ""
+        names, images = found
+        back = self.decode(self._latents(images)).to(images)
+        decibels = (-10 * (back - images).square().flatten(1).mean(1).log10()).tolist()
+        strange = [(db, name) for db, name in zip(decibels, names) if db < knows]
+        if not strange:
+            return ""
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+        return (
+            f"model={self.name} does not know pictures such as "
+            f"{', '.join(name for _, name in strange[:3])}{more}: decoded from its own latent, "
+            f"{min(strange)[1]} comes back at {min(strange)[0]:.0f} dB, pictures it knows at over "
+            f"{knows:.0f}, and frames in between will be a blur; choose a model of photographs, as "
+            "model=sd2."
+        )
 
     # -- numbers of the noise schedule ------------------------------------------------------------
 
@@ -200,13 +228,16 @@ class DiffusionModel:
                 f"model={self.name} needs images, got points; use data=pair or a shipped pair, or "
                 "model=exact."
             )
+        return self._latents(frames.at(self.image_size).images)
 
+    @torch.inference_mode()
+    def _latents(self, images: Tensor) -> Tensor:
         def one(images: Tensor) -> Tensor:
             images = (2 * images - 1).to(self.device, self._vae.dtype)
             return self._vae.encode(images).latent_dist.mean.float()
 
         self._placement.ready("vae")
-        latents = self._pictures.map(one, frames.at(self.image_size).images)
+        latents = self._pictures.map(one, images)
         return (latents - self._shift) * self._vae.config.scaling_factor
 
     def given(self, frames: Frames) -> Tensor:
