@@ -14,11 +14,12 @@ are none.
 
 import csv
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from geodesic_lightning.data.frames import Frames, pair
-from geodesic_lightning.data.paths import expanded, hidden, pictures_in
+from geodesic_lightning.data.paths import expanded, hidden, pictures_in, unreadable
 from geodesic_lightning.data.text import read_text
 from geodesic_lightning.errors import UserError
 
@@ -57,13 +58,13 @@ def pairs_in(root: str | Path) -> list[PairFiles]:
         UserError: there is no such folder, it holds no pair, or a line or a folder is not as it should be.
     """
     folder = expanded(root) if str(root) else None
-    if folder is None or not folder.is_dir():
+    if folder is None or not _is(Path.is_dir, folder):
         raise UserError(
             f"data.root: got {str(root)!r}, expected a folder of pairs: with {MANIFEST}, or with a folder of "
             "two images a pair."
         )
     manifest = folder / MANIFEST
-    found = _listed(manifest) if manifest.exists() else _folders(folder)
+    found = _listed(manifest) if _is(Path.exists, manifest) else _folders(folder)
     if not found:
         raise UserError(
             f"data.root: {folder} holds no pairs, expected {MANIFEST}, or a folder of two images a pair."
@@ -96,7 +97,7 @@ def _listed(manifest: Path) -> list[PairFiles]:
         )
     for number, row in enumerate(rows, start=2):
         for end in ("start", "end"):
-            if not row[end] or not _is_file(manifest.parent / expanded(row[end])):
+            if not row[end] or not _is(Path.is_file, manifest.parent / expanded(row[end])):
                 raise UserError(
                     f"{manifest}, line {number}: there is no file {row[end] or '(empty)'} for {end}, expected "
                     "an image, relative to the folder."
@@ -113,16 +114,19 @@ def _listed(manifest: Path) -> list[PairFiles]:
     ]
 
 
-def _is_file(path: Path) -> bool:
+def _is(question: Callable[[Path], bool], path: Path) -> bool:
     try:
-        return path.is_file()
+        return question(path)
     except (OSError, ValueError):  # a name too long, or with a character that none may have
         return False
 
 
 def _folders(root: Path) -> list[PairFiles]:
     found = []
-    folders = (path for path in root.rglob("*") if path.is_dir() and not hidden(path, root))
+    try:
+        folders = [p for p in root.rglob("*") if not hidden(p, root) and p.is_dir()]
+    except OSError as error:
+        raise unreadable(error.filename or root, error) from error
     for folder in sorted(folders):
         images = pictures_in(folder)
         if not images:

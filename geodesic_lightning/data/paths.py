@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["PICTURES", "expanded", "hidden", "pictures_in"]
+from geodesic_lightning.errors import UserError
+
+__all__ = ["PICTURES", "expanded", "hidden", "pictures_in", "unreadable"]
 
 PICTURES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"),
@@ -33,7 +35,20 @@ def hidden(path: Path, root: Path | None = None) -> bool:
 
 
 def pictures_in(folder: Path, endings: Iterable[str] = PICTURES) -> list[Path]:
-    """The files of a folder whose names end as pictures' do, by name; hidden ones are none."""
+    """The files of a folder whose names end as pictures' do, by name; hidden ones are none.
+
+    Raises UserError for a folder that may not be read.
+    """
     wanted = tuple(endings)
-    found = (file for file in folder.iterdir() if file.suffix.lower() in wanted)
+    try:
+        found = [file for file in folder.iterdir() if file.suffix.lower() in wanted]
+    except OSError as error:
+        raise unreadable(error.filename or folder, error) from error
     return sorted(file for file in found if not hidden(file))
+
+
+def unreadable(path: object, error: OSError) -> UserError:
+    """The one sentence for what the system refuses to show."""
+    return UserError(
+        f"{path} cannot be read ({error.strerror or error}): check the path and its permissions."
+    )

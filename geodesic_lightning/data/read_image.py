@@ -83,6 +83,8 @@ def _file(source: str | Path) -> Path:
             raise UserError(f"{source} is empty (0 bytes), expected an image: save it again.")
         with path.open("rb"):
             pass
+    except UserError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a character that no name may have
         reason = getattr(error, "strerror", None) or error
         raise UserError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
+from geodesic_lightning.data.paths import unreadable
 from geodesic_lightning.errors import UserError
 
 __all__ = ["decoded", "read_text"]
@@ -27,9 +28,7 @@ def read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}): check the path and its permissions."
-        ) from error
+        raise unreadable(path, error) from error
     text = decoded(data)
     if text is None:
         raise UserError(f"{path} is not a text file: save it as UTF-8 text.")
