@@ -96,7 +96,7 @@ class Clip:
         return (self.path.name,), resize(first, size, self.fit, self.anchor)[None]
 
     def cropped(self, size: Size) -> str:
-        """What a crop to this size cuts off, in one sentence; "" where that is under 1 %."""
+        """What a crop to this size cuts off, in a sentence without stop; "" where that is under 1 %."""
         return crop_said([(self.path.name, self.size)], size) if self.fit == "crop" else ""
 
     def chunks(self, size: Size, many: int) -> Iterator[Tensor]:

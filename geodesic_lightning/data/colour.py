@@ -121,4 +121,4 @@ def _furthest(one: Image.Image, other: Image.Image) -> int:
     """The largest difference of two RGB pictures, 0 … 255."""
     from PIL import ImageChops
 
-    return max(most for _, most in ImageChops.difference(one, other).getextrema())
+    return int(np.max(ImageChops.difference(one, other).getextrema()))

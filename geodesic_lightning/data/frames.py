@@ -114,13 +114,13 @@ class Frames:
         return self.names or ("the pictures",), torch.stack(images)
 
     def cropped(self, size: Size) -> str:
-        """What a crop to this size cuts off, in one sentence; "" where that is under 1 %."""
+        """What a crop to this size cuts off, in a sentence without stop; "" where that is under 1 %."""
         names = self.names or tuple(f"frame {i}" for i in range(len(self)))
         return crop_said(list(zip(names, self.sizes)), size) if self.fit == "crop" else ""
 
 
 def crop_said(pictures: Sequence[tuple[str, tuple[int, int]]], size: Size) -> str:
-    """The sentence on pictures, name and (width, height) px, that are cropped to `size`."""
+    """The sentence, without its stop, on pictures, name and (width, height) px, cropped to `size`."""
     told = [
         f"{name} ({shape[0]}×{shape[1]} px) loses {1 - kept(shape, size):.0%}"
         for name, shape in pictures
@@ -132,7 +132,7 @@ def crop_said(pictures: Sequence[tuple[str, tuple[int, int]]], size: Size) -> st
     more = f" and {len(told) - 3} more" if len(told) > 3 else ""
     return (
         f"Cropped to the model's {width}×{height} px: {', '.join(told[:3])}{more}; data.anchor= "
-        "chooses the part that is kept, data.fit=pad or stretch and model.size=auto keep all."
+        "chooses the part that is kept, data.fit=pad and stretch keep all"
     )
 
 

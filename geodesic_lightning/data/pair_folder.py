@@ -136,7 +136,8 @@ def _folders(root: Path) -> list[PairFiles]:
                 f"data.root: {folder} holds {len(images)} images, expected two: a pair."
             )
         first, last = _prompts(folder / PROMPTS)
-        found.append(PairFiles(folder.relative_to(root).as_posix(), *images, first, last))
+        start, end = images
+        found.append(PairFiles(folder.relative_to(root).as_posix(), start, end, first, last))
     return found
 
 

@@ -82,7 +82,7 @@ def test_what_a_crop_loses_is_said_in_one_line():
     assert said.startswith("Cropped to the model's 512×512 px: ")
     assert "image 1 (3000×300 px) loses 90%, image 2 (512×768 px) loses 33%;" in said
     assert "image 3" not in said
-    assert "data.fit=pad or stretch" in said
+    assert "data.fit=pad and stretch keep all" in said
     assert "\n" not in said
     for fit in ("pad", "stretch"):
         assert (

@@ -145,8 +145,8 @@ def test_a_crop_is_said_once_and_none_where_nothing_is_lost(made, caplog):
         interpolate(*ends, model=made("sd2", None), **options)
     assert [r.getMessage() for r in caplog.records] == [
         "Cropped to the model's 16×16 px: start (90×30 px) loses 67%, end (90×30 px) loses 67%; "
-        "data.anchor= chooses the part that is kept, data.fit=pad or stretch and model.size=auto "
-        "keep all."
+        "data.anchor= chooses the part that is kept, data.fit=pad and stretch keep all, "
+        "model.size=auto takes the pictures' own shape."
     ]
     caplog.clear()
     interpolate(*ends, model=made("sd2", (8, 24)), **options)

@@ -185,7 +185,8 @@ class DiffusionModel:
             network.resize(size)
             self._begin_chunks()
         if said := frames.cropped(self.image_size):
-            log.warning(said)
+            more = "" if self._auto_size else ", model.size=auto takes the pictures' own shape"
+            log.warning("%s%s.", said, more)
         if self.knows is not None and (said := self._unknown(frames, self.knows)):
             log.warning(said)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +65,8 @@ class Network(ABC):
 
     def _sides(self) -> tuple[int, int | None]:
         """A UNet halves its latents at every level but the last, and takes any number of them."""
-        levels = len(self.denoiser.config.block_out_channels)
+        config: Any = self.denoiser.config
+        levels = len(config.block_out_channels)
         return self.factor * 2 ** (levels - 1), None
 
     @abstractmethod
@@ -133,7 +135,7 @@ class StableDiffusion3(Network):
 
     def _sides(self) -> tuple[int, int | None]:
         """Patches, of which it knows so many places a side."""
-        config = self.denoiser.config
+        config: Any = self.denoiser.config
         patch = self.factor * config.patch_size
         return patch, patch * config.pos_embed_max_size
 
