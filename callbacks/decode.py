@@ -63,5 +63,5 @@ class DecodeEvery(Callback):
         with isolate_rng():
             frames = solver.frames(self.count)  # by all processes together, if there are several
             if trainer.is_global_zero:
-                write_video(frames, path, self.fps)
+                path = write_video(frames, path, self.fps)
                 log_video(trainer, "video/path", path)

@@ -16,9 +16,9 @@ __all__ = ["log_curves", "log_image", "log_table", "log_video"]
 
 
 def log_video(trainer: Trainer, key: str, path: Path) -> None:
-    """Show an mp4 under `key` at the present step."""
+    """Show an mp4 or a gif under `key` at the present step."""
     for logger in _wandb(trainer):
-        logger.log_video(key, [str(path)], step=trainer.global_step, format=["mp4"])
+        logger.log_video(key, [str(path)], step=trainer.global_step, format=[path.suffix[1:]])
 
 
 def log_image(trainer: Trainer, key: str, path: Path) -> None:

@@ -64,9 +64,7 @@ class Page(Final):
 
     def _mp4(self, frames: torch.Tensor) -> bytes:
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".page-") as place:
-            file = Path(place) / "film.mp4"
-            write_video(frames, file, self.fps)
-            return file.read_bytes()
+            return write_video(frames, Path(place) / "film.mp4", self.fps).read_bytes()
 
 
 def _other(solver: Any) -> tuple[str, torch.Tensor] | None:

@@ -35,5 +35,5 @@ class Video(Final):
     def write(self, trainer: Trainer, solver: Any) -> None:
         """Encode the frames."""
         path = Path(self.folder) / "video.mp4"
-        write_video(solver.frames(), path, self.fps, self.ping_pong)
+        path = write_video(solver.frames(), path, self.fps, self.ping_pong)
         log_video(trainer, "video/final", path)

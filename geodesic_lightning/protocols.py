@@ -137,6 +137,9 @@ class Model(Protocol):
     def sigma_at(self, t: int) -> float:
         """σ_t."""
 
+    def prepare(self, frames: Frames) -> None:
+        """Fit the model's size to the frames, and say what it will not show or cannot know of them."""
+
     def encode(self, frames: Frames) -> Tensor:
         """Clean latents (n, *latent_shape)."""
 

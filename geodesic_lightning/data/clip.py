@@ -1,19 +1,19 @@
-"""Clips: the frames of a film, looked at before a model is loaded and read in chunks when asked
-for.
+"""Clips: the frames of a film, looked at before a model is loaded and read in chunks when asked for.
 
-    film = clip("film.mp4", prompt="a cat", stride=2, range=[0, 200])     # errors, if any, come
-    here for images in film.chunks(64, 32):                                     # (≤ 32, 3, 64, 64)
-    in [0, 1]
+    film = clip("film.mp4", prompt="a cat", stride=2, range=[0, 200])   # errors, if any, come here
+    for images in film.chunks((64, 96), 32):                            # (≤ 32, 3, 64, 96) in [0, 1]
         ...
 
-A film is an mp4 or whatever else ffmpeg reads, an animated gif, webp or png, or a folder of
-pictures in the order of their names. Nothing but one chunk is held in memory. A clip of an exact
-density is a table of points.
+A film is an mp4 or whatever else ffmpeg reads, an animated gif, webp, avif or png, or a folder of
+pictures in the order of their names; hidden files are none. Nothing but one chunk is held in memory.
+A clip of an exact density is a table of points.
 """
 
 from __future__ import annotations
 
+import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -25,16 +25,17 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 
 from geodesic_lightning.data import ffmpeg as film
-from geodesic_lightning.data.frames import Frames
-from geodesic_lightning.data.read_image import read_image, resize
+from geodesic_lightning.data.frames import Frames, crop_said
+from geodesic_lightning.data.paths import PICTURES, expanded, pictures_in
+from geodesic_lightning.data.read_image import read_image
+from geodesic_lightning.data.resize import Size, check_fit, resize
+from geodesic_lightning.data.text import read_text
 from geodesic_lightning.errors import UserError
 
 __all__ = ["Clip", "clip", "clip_points", "shipped_clip"]
 
 SHIPPED = Path(__file__).parent.parent / "models" / "embedded" / "clips"
-ANIMATED = (".gif", ".webp", ".png", ".apng")
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
-RESIZE = ("crop", "stretch")
+ANIMATED = (".gif", ".webp", ".png", ".apng", ".avif")
 FEWEST = 3  # frames: a bend takes three
 
 
@@ -43,8 +44,7 @@ class Clip:
     """Frames start, start + stride, … below stop of a film.
 
     path: the film or folder.  total: frames it has.  size: (width, height) in px of all of them.
-    prompt: what all frames show.  resize: crop, the central square; stretch, the whole picture made
-    square.
+    prompt: what all frames show.  fit, anchor: how frames of another shape become the model's.
     """
 
     path: Path
@@ -54,7 +54,8 @@ class Clip:
     start: int = 0
     stop: int = 0
     stride: int = 1
-    resize: str = "crop"
+    fit: str = "crop"
+    anchor: str = "center"
 
     @property
     def prompts(self) -> tuple[str, str]:
@@ -82,12 +83,28 @@ class Clip:
                 )
             yield picture
 
-    def chunks(self, size: int, many: int) -> Iterator[Tensor]:
-        """Images (≤ many, 3, size, size) in [0, 1], in order; UserError for a film cut off."""
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """(width, height) in px, once for all frames."""
+        return (self.size,)
+
+    def samples(self, size: Size) -> tuple[tuple[str, ...], Tensor] | None:
+        """The film's name and its first frame (1, 3, H, W), to judge the kind of pictures by."""
+        first = next(self.pictures(), None)
+        if first is None:
+            return None
+        return (self.path.name,), resize(first, size, self.fit, self.anchor)[None]
+
+    def cropped(self, size: Size) -> str:
+        """What a crop to this size cuts off, in a sentence without stop; "" where that is under 1 %."""
+        return crop_said([(self.path.name, self.size)], size) if self.fit == "crop" else ""
+
+    def chunks(self, size: Size, many: int) -> Iterator[Tensor]:
+        """Images (≤ many, 3, H, W) in [0, 1], in order; UserError for a film cut off."""
         pictures, found = self.pictures(), 0
         while chunk := list(islice(pictures, many)):
             found += len(chunk)
-            yield torch.stack([self._resized(picture, size) for picture in chunk])
+            yield torch.stack([resize(one, size, self.fit, self.anchor) for one in chunk])
         if found < len(self):
             raise UserError(
                 f"{self.path} is damaged: {found} of {len(self)} frames could be read; save or "
@@ -95,18 +112,15 @@ class Clip:
                 f"or give data.range=[{self.start},{self.start + found * self.stride}]."
             )
 
-    def _resized(self, picture: Image.Image, size: int) -> Tensor:
-        if self.resize == "stretch" and picture.size != (size, size):
-            picture = picture.resize((size, size), Image.Resampling.BICUBIC)
-        return resize(picture, size)
-
 
 def clip(
     path: str | Path,
     prompt: str = "",
     stride: int = 1,
     range: Sequence[int] | None = None,
-    resize: str = "crop",
+    fit: str = "crop",
+    anchor: str = "center",
+    resize: str | None = None,
 ) -> Clip:
     """A film's frames, counted and the first one looked at.
 
@@ -115,24 +129,25 @@ def clip(
         prompt: what all of its frames show.
         stride: every stride-th frame, ≥ 1.
         range: [first, last + 1] of its frames; None takes all.
-        resize: crop or stretch.
+        fit, anchor: how frames of another shape become the model's (resize.py).
+        resize: the former name of fit.
 
     Raises:
         UserError: there is no such film, it cannot be read, or fewer than three frames are left.
     """
-    if resize not in RESIZE:
-        raise UserError(f"data.resize: got {resize!r}, expected one of {', '.join(RESIZE)}.")
+    fit = resize or fit
+    check_fit(fit, anchor)
     if stride < 1:
         raise UserError(f"data.stride: got {stride}, expected at least 1.")
-    where = Path(path).expanduser() if str(path).strip() else None
-    if where is None or not where.exists():
+    where = expanded(path) if str(path).strip() else None
+    if where is None or not _exists(where):
         raise UserError(
             f"data.path: {path!s} does not exist, expected a film or a folder of pictures: check "
             "the path."
         )
     total, size = _look(where)
     start, stop = _range(range, total, where)
-    found = Clip(where, total, size, prompt, start, stop, stride, resize)
+    found = Clip(where, total, size, prompt, start, stop, stride, fit, anchor)
     if len(found) < FEWEST:
         raise UserError(
             f"{where} gives {len(found)} frame{'s' if len(found) != 1 else ''} (of {total}), "
@@ -159,21 +174,23 @@ def clip_points(path: str | Path) -> Frames:
 
     Raises UserError unless it has at least three rows of finite numbers.
     """
-    where = Path(path).expanduser()
+    where = expanded(path)
     try:
-        rows = (
-            np.load(where) if where.suffix == ".npy" else np.loadtxt(where, delimiter=",", ndmin=2)
-        )
+        rows = np.load(where) if where.suffix == ".npy" else _table(where)
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(
             f"data.path: {path} cannot be read ({error.strerror or error}): give a .csv or .npy "
             "table."
         ) from error
-    except ValueError as error:
+    except Exception as error:  # a damaged file can fail in any of numpy's own ways
         raise UserError(
             f"data.path: {path} is not a table of numbers: give a .csv or .npy file, one row a "
             "frame."
         ) from error
+    if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "biuf":
+        raise UserError(f"data.path: {path} holds no plain numbers: give one row a frame.")
     if rows.ndim != 2 or len(rows) < FEWEST or not np.isfinite(rows).all():
         raise UserError(
             f"data.path: {path} has the shape {rows.shape}, expected at least {FEWEST} rows of "
@@ -182,6 +199,19 @@ def clip_points(path: str | Path) -> Frames:
     count = len(rows)
     names = tuple(f"frame {i}" for i in np.arange(count))
     return Frames(None, ("",) * count, names, points=torch.from_numpy(rows.astype(np.float64)))
+
+
+def _table(path: Path) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an empty file, which has too few rows
+        return np.loadtxt(io.StringIO(read_text(path)), delimiter=",", ndmin=2)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long, or with a character that none may have
+        return False
 
 
 def _range(given: Sequence[int] | None, total: int, path: Path) -> tuple[int, int]:
@@ -247,9 +277,5 @@ def _read(path: Path) -> Iterator[Image.Image]:
 
 def _files(folder: Path) -> list[Path]:
     """Pictures in a folder by name, numbers in names by size: 2.png before 10.png."""
-    found = [
-        f for f in folder.iterdir() if f.suffix.lower() in PICTURES and not f.name.startswith(".")
-    ]
-    return sorted(
-        found, key=lambda f: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", f.name)]
-    )
+    parts = {f: re.split(r"([0-9]+)", f.name) for f in pictures_in(folder)}
+    return sorted(parts, key=lambda f: [int(p) if p.isdecimal() else p for p in parts[f]])

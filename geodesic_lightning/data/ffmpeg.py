@@ -1,12 +1,17 @@
-"""Films through ffmpeg, which imageio-ffmpeg carries: a count of frames, and the frames one by one.
+"""Films through ffmpeg, which imageio-ffmpeg carries: counted, read frame by frame, and written.
 
 ffmpeg writes every frame as a portable pixmap to a pipe: a header that names its size, then its
-bytes. No frame is dropped or doubled to keep a rate, and what cannot be decoded is an error, not a
-gap.
+bytes, 8-bit RGB whatever the film has. No frame is dropped or doubled to keep a rate, a film that is
+to be shown turned is turned, and what cannot be decoded is an error, not a gap.
+
+Written is H.264 where this ffmpeg has an encoder for it, else what it has.
 """
 
+from __future__ import annotations
+
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -15,16 +20,30 @@ from PIL import Image
 
 from geodesic_lightning.errors import UserError
 
-__all__ = ["count", "frames", "unreadable"]
+__all__ = ["NoEncoder", "count", "frames", "unreadable", "write"]
+
+# Encoders of films that play in browsers, the last one in players only; with their quality.
+ENCODERS: dict[str, Sequence[str]] = {
+    "libx264": ("-crf", "18"),
+    "h264_videotoolbox": ("-q:v", "80"),
+    "libopenh264": ("-b:v", "8M"),
+    "libvpx-vp9": ("-crf", "20", "-b:v", "0"),
+    "libsvtav1": ("-crf", "20"),
+    "mpeg4": ("-q:v", "2"),
+}
+
+
+class NoEncoder(Exception):
+    """This machine's ffmpeg writes no film, for the reason given."""
 
 
 def count(path: Path) -> int:
     """Frames that can be decoded; UserError where the file is no film, or is damaged."""
-    done = subprocess.run(
-        [*_decoding(path), "-progress", "pipe:1", "-f", "null", "-"],
-        capture_output=True,
-        check=False,
-    )
+    command = [*_decoding(path), "-progress", "pipe:1", "-f", "null", "-"]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except OSError as error:
+        raise _missing(path, error) from error
     found = [line for line in done.stdout.split() if line.startswith(b"frame=")]
     if done.returncode or not found:
         raise unreadable(path, _reason(done.stderr))
@@ -33,8 +52,12 @@ def count(path: Path) -> int:
 
 def frames(path: Path) -> Iterator[Image.Image]:
     """All frames as RGB pictures, decoded as they are asked for."""
-    command = [*_decoding(path), "-f", "image2pipe", "-c:v", "ppm", "-"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    command = [*_decoding(path), "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError as error:
+        raise _missing(path, error) from error
+    with process:
         try:
             while process.stdout and (frame := _pixmap(process.stdout)) is not None:
                 yield frame
@@ -42,11 +65,71 @@ def frames(path: Path) -> Iterator[Image.Image]:
             process.kill()
 
 
-def _decoding(path: Path) -> list[str]:
+def write(images: np.ndarray, path: Path, fps: float) -> str:
+    """An mp4 with its index first, yuv420p; returns the encoder's name.
+
+    Args:
+        images: (n, H, W, 3) uint8; an odd side gets its last row or column twice.
+        path: ending in .mp4; what is there is replaced.
+        fps: frames a second.
+
+    Raises:
+        NoEncoder: there is no ffmpeg, or none of its encoders writes such a film.
+        OSError: the file cannot be written.
+    """
+    height, width = images.shape[1:3]
+    images = np.pad(images, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    size = f"{images.shape[2]}x{images.shape[1]}"
+    given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", f"{fps:g}", "-i", "-"]
+    with path.open("wb"):
+        pass  # a folder that refuses says so itself, and is not taken for a lack of encoders
+    reasons = []
+    for name in encoders():
+        made = [*("-c:v", name), *ENCODERS[name], "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+        command = [_executable(), "-nostdin", "-y", "-v", "error", *given, *made, f"file:{path}"]
+        try:
+            done = subprocess.run(command, input=images.tobytes(), capture_output=True, check=False)
+        except OSError as error:
+            raise NoEncoder(f"ffmpeg cannot be started ({_short(error)})") from error
+        if not done.returncode:
+            return name
+        reasons.append(f"{name}: {_reason(done.stderr)}")
+    raise NoEncoder("; ".join(reasons) or f"it has none of {', '.join(ENCODERS)}")
+
+
+def encoders() -> list[str]:
+    """Which of ENCODERS this machine's ffmpeg has, best first; NoEncoder without an ffmpeg."""
+    try:
+        return list(_encoders(_executable()))
+    except (OSError, RuntimeError) as error:
+        raise NoEncoder(f"ffmpeg cannot be started ({_short(error)})") from error
+
+
+@cache
+def _encoders(executable: str) -> tuple[str, ...]:
+    command = [executable, "-hide_banner", "-encoders"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    # A line an encoder: flags, its name, what it is.
+    lines = [line.split() for line in done.stdout.decode(errors="replace").splitlines()]
+    names = {words[1] for words in lines if len(words) > 1}
+    return tuple(name for name in ENCODERS if name in names)
+
+
+def _executable() -> str:
+    """The ffmpeg of IMAGEIO_FFMPEG_EXE, of imageio-ffmpeg, or of the system; RuntimeError for none."""
     from imageio_ffmpeg import get_ffmpeg_exe
 
+    return get_ffmpeg_exe()
+
+
+def _decoding(path: Path) -> list[str]:
+    try:
+        executable = _executable()
+    except RuntimeError as error:
+        raise _missing(path, error) from error
     quiet = ["-nostdin", "-v", "error", "-xerror", "-err_detect", "explode"]
-    return [get_ffmpeg_exe(), *quiet, "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough"]
+    # file: because a name with a colon would be taken for a protocol.
+    return [executable, *quiet, "-i", f"file:{path}", "-map", "0:v:0", "-fps_mode", "passthrough"]
 
 
 def _pixmap(pipe: IO[bytes]) -> Image.Image | None:
@@ -66,10 +149,22 @@ def _reason(stderr: bytes) -> str:
     return lines[-1].rsplit("] ", 1)[-1].rstrip(".")
 
 
+def _short(reason: object) -> str:
+    text = getattr(reason, "strerror", None) or reason
+    return " ".join(str(text).split())[:120] or type(reason).__name__
+
+
+def _missing(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path} is read by ffmpeg, which cannot be started here ({_short(error)}): run pip install "
+        "imageio-ffmpeg, set IMAGEIO_FFMPEG_EXE to an ffmpeg, or give a gif, a webp or a folder of "
+        "pictures."
+    )
+
+
 def unreadable(path: Path, reason: object) -> UserError:
     """The one sentence for a film that cannot be read."""
-    said = " ".join(str(reason).split())[:120] or type(reason).__name__
     return UserError(
-        f"{path} cannot be read as a film ({said}): give an mp4, gif or webp, or a folder of "
-        "pictures."
+        f"{path} cannot be read as a film ({_short(reason)}): give an mp4, gif or webp, or a folder "
+        "of pictures."
     )

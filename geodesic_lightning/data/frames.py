@@ -4,7 +4,7 @@ A pair is a clip of two, n keyframes are a clip of n. Pictures are read and chec
 size, before any model is loaded; the model then asks for them at its size:
 
     frames = pair("a.png", "b.jpg", "a red cat", "a blue cat")     # errors, if any, come here
-    frames.at(512).images                                           # (2, 3, 512, 512) in [0, 1]
+    frames.at((512, 768)).images                                    # (2, 3, 512, 768) in [0, 1]
 
 An exact density has no pictures: its frames are points of the plane, or of any space.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,12 +21,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from geodesic_lightning.data.read_image import central_square, read_image, resize
+from geodesic_lightning.data.read_image import read_image
+from geodesic_lightning.data.resize import Size, check_fit, height_width, kept, resize, same
 from geodesic_lightning.errors import UserError
 
 __all__ = ["Frames", "image", "pair", "points", "shipped_pair"]
 
 SHIPPED = Path(__file__).parent.parent / "models" / "embedded" / "pairs"
+SAID = 0.01  # of a picture: a smaller crop is not worth a word
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,8 @@ class Frames:
     pictures: n RGB pictures at their own sizes, what `at` resizes
     closed:   the path leads from the last frame back to the first
     rounding: part of each leg that may bend so that the path passes its inner frames smoothly
+    fit:      crop, pad or stretch: how a picture of another shape becomes one of the model's
+    anchor:   center, top, bottom, left or right: what a crop keeps, where a padded picture stands
     """
 
     images: Tensor | None
@@ -49,9 +53,12 @@ class Frames:
     pictures: tuple[Image.Image, ...] = ()
     closed: bool = False
     rounding: float = 0.3
+    fit: str = "crop"
+    anchor: str = "center"
 
     def __post_init__(self) -> None:
-        """Raise UserError where images, prompts, names, points and pictures differ in number."""
+        """Raise UserError where the fields differ in number, or fit or anchor is no such word."""
+        check_fit(self.fit, self.anchor)
         counts = {
             field: len(value)
             for field in ("images", "prompts", "names", "points", "pictures")
@@ -67,28 +74,66 @@ class Frames:
         """The number n of keyframes."""
         return len(self.prompts)
 
-    def at(self, size: int) -> Frames:
-        """These frames with `images` (n, 3, size, size), size in px; points stay as they are.
+    def at(self, size: Size) -> Frames:
+        """These frames with `images` (n, 3, H, W) of that size in px; points stay as they are.
 
         Raises UserError if two neighbours are the same at this size, or if there are only images
         of another size and no pictures to make them from.
         """
-        if size < 1:
-            raise UserError(f"Got images of {size} px, expected at least 1 px: change the size.")
+        height, width = height_width(size)
         if self.pictures:
-            images = torch.stack([resize(picture, size) for picture in self.pictures])
+            images = torch.stack(
+                [resize(one, (height, width), self.fit, self.anchor) for one in self.pictures]
+            )
             names = self.names or tuple(f"frame {i}" for i in range(len(self)))
             for i in range(0 if self.closed else 1, len(self)):
-                if torch.equal(images[i - 1], images[i]):
-                    raise _identical(names[i - 1], names[i], f" at {size}×{size} px")
+                pictures = self.pictures[i - 1], self.pictures[i]
+                if torch.equal(images[i - 1], images[i]) or same(
+                    *pictures, (height, width), self.fit, self.anchor
+                ):
+                    raise _identical(names[i - 1], names[i], f" at {width}×{height} px")
             return replace(self, images=images)
-        if self.images is not None and tuple(self.images.shape[-2:]) != (size, size):
-            height, width = self.images.shape[-2:]
+        if self.images is not None and tuple(self.images.shape[-2:]) != (height, width):
+            h, w = self.images.shape[-2:]
             raise UserError(
-                f"Got images of {width}×{height} px, expected {size}×{size}: give Frames the "
+                f"Got images of {w}×{h} px, expected {width}×{height}: give Frames the "
                 "pictures, or images of the model's size."
             )
         return self
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """(width, height) of each picture in px; none for points and for tensors."""
+        return tuple(picture.size for picture in self.pictures)
+
+    def samples(self, size: Size) -> tuple[tuple[str, ...], Tensor] | None:
+        """Names and images (n, 3, H, W) to judge the kind of pictures by; None for points and tensors."""
+        if not self.pictures:
+            return None
+        images = [resize(one, size, self.fit, self.anchor) for one in self.pictures]
+        return self.names or ("the pictures",), torch.stack(images)
+
+    def cropped(self, size: Size) -> str:
+        """What a crop to this size cuts off, in a sentence without stop; "" where that is under 1 %."""
+        names = self.names or tuple(f"frame {i}" for i in range(len(self)))
+        return crop_said(list(zip(names, self.sizes)), size) if self.fit == "crop" else ""
+
+
+def crop_said(pictures: Sequence[tuple[str, tuple[int, int]]], size: Size) -> str:
+    """The sentence, without its stop, on pictures, name and (width, height) px, cropped to `size`."""
+    told = [
+        f"{name} ({shape[0]}×{shape[1]} px) loses {1 - kept(shape, size):.0%}"
+        for name, shape in pictures
+        if 1 - kept(shape, size) >= SAID
+    ]
+    if not told:
+        return ""
+    height, width = height_width(size)
+    more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+    return (
+        f"Cropped to the model's {width}×{height} px: {', '.join(told[:3])}{more}; data.anchor= "
+        "chooses the part that is kept, data.fit=pad and stretch keep all"
+    )
 
 
 def pair(
@@ -96,9 +141,13 @@ def pair(
     end: str | Path | Image.Image,
     prompt_start: str = "",
     prompt_end: str = "",
-    size: int | None = None,
+    size: Size | None = None,
+    fit: str = "crop",
+    anchor: str = "center",
 ) -> Frames:
     """Two images with their prompts; at size px if given, else at their own sizes.
+
+    fit and anchor say what becomes of pictures of another shape than the model's (resize.py).
 
     Raises UserError for whatever `read_image` refuses and for two identical images.
     """
@@ -107,21 +156,29 @@ def pair(
         default if isinstance(source, Image.Image) else Path(source).name
         for source, default in ((start, "start"), (end, "end"))
     )
-    first, second = (picture.crop(central_square(picture)) for picture in pictures)
+    first, second = pictures
     if first.size == second.size and first.tobytes() == second.tobytes():
         raise _identical(*names)
-    frames = Frames(None, (prompt_start or "", prompt_end or ""), names, pictures=pictures)
+    texts = (prompt_start or "", prompt_end or "")
+    frames = Frames(None, texts, names, pictures=pictures, fit=fit, anchor=anchor)
     return frames if size is None else frames.at(size)
 
 
-def image(image: str | Path | Image.Image, prompt: str = "", size: int | None = None) -> Frames:
+def image(
+    image: str | Path | Image.Image,
+    prompt: str = "",
+    size: Size | None = None,
+    fit: str = "crop",
+    anchor: str = "center",
+) -> Frames:
     """One image with its prompt, to start from; UserError for whatever `read_image` refuses."""
     name = "start" if isinstance(image, Image.Image) else Path(image).name
-    frames = Frames(None, (prompt or "",), (name,), pictures=(read_image(image),))
+    pictures = (read_image(image),)
+    frames = Frames(None, (prompt or "",), (name,), pictures=pictures, fit=fit, anchor=anchor)
     return frames if size is None else frames.at(size)
 
 
-def shipped_pair(name: str, size: int | None = None) -> Frames:
+def shipped_pair(name: str, size: Size | None = None) -> Frames:
     """A pair that comes with the project, with its prompts; UserError lists the names there are."""
     try:
         shipped = json.loads((SHIPPED / "pairs.json").read_text(encoding="utf-8"))

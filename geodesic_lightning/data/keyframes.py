@@ -22,6 +22,8 @@ def keyframes(
     prompts: Sequence[str] = (),
     closed: bool = False,
     rounding: float = 0.3,
+    fit: str = "crop",
+    anchor: str = "center",
 ) -> Frames:
     """Images with their prompts.
 
@@ -31,6 +33,7 @@ def keyframes(
         closed: the path leads back to the first image.
         rounding: part of each leg, from either image, in which the path may leave its geodesic to
             pass the image smoothly; 0 keeps the corners.
+        fit, anchor: how a picture of another shape becomes one of the model's (resize.py).
 
     Raises:
         UserError: an image that `read_image` refuses, or another number of prompts than of images.
@@ -52,6 +55,8 @@ def keyframes(
         pictures=tuple(read_image(image) for image in images),
         closed=closed,
         rounding=_part(rounding),
+        fit=fit,
+        anchor=anchor,
     )
 
 

@@ -7,19 +7,25 @@ The folder says what its pairs are in one of two ways:
     a folder a pair     each with two images, the first by name being the start, and, if there are prompts,
                         prompts.txt with one line for both or a line each; folders may lie in folders
 
-Pairs are numbered from 0 in the order of the lines, or of the folders' names.
+Pairs are numbered from 0 in the order of the lines, or of the folders' names. Texts are read in any
+encoding (text.py), columns may be apart by commas, semicolons or tabs, and hidden files and folders
+are none.
 """
 
 import csv
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from geodesic_lightning.data.frames import Frames, pair
+from geodesic_lightning.data.paths import expanded, hidden, pictures_in, unreadable
+from geodesic_lightning.data.text import read_text
 from geodesic_lightning.errors import UserError
 
 MANIFEST, PROMPTS = "pairs.csv", "prompts.txt"
 COLUMNS = ("name", "start", "end", "prompt_start", "prompt_end")
-IMAGES = (".png", ".jpg", ".jpeg", ".webp")
+DELIMITERS = (",", ";", "\t")  # what spreadsheets write, by their language
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class PairFiles:
     prompt_end: str = ""
 
 
-def numbered(root: str, number: int) -> Frames:
+def numbered(root: str, number: int, fit: str = "crop", anchor: str = "center") -> Frames:
     """The pair of this number; UserError for a folder without pairs and a number beyond them."""
     found = pairs_in(root)
     if not 0 <= number < len(found):
@@ -41,7 +47,8 @@ def numbered(root: str, number: int) -> Frames:
             f"data.number: got {number}, expected 0 to {len(found) - 1}: {root} holds {len(found)} pairs."
         )
     one = found[number]
-    return pair(one.start, one.end, one.prompt_start, one.prompt_end)
+    prompts = one.prompt_start, one.prompt_end
+    return pair(one.start, one.end, *prompts, fit=fit, anchor=anchor)
 
 
 def pairs_in(root: str | Path) -> list[PairFiles]:
@@ -50,14 +57,14 @@ def pairs_in(root: str | Path) -> list[PairFiles]:
     Raises:
         UserError: there is no such folder, it holds no pair, or a line or a folder is not as it should be.
     """
-    folder = Path(root).expanduser() if str(root) else None
-    if folder is None or not folder.is_dir():
+    folder = expanded(root) if str(root) else None
+    if folder is None or not _is(Path.is_dir, folder):
         raise UserError(
             f"data.root: got {str(root)!r}, expected a folder of pairs: with {MANIFEST}, or with a folder of "
             "two images a pair."
         )
     manifest = folder / MANIFEST
-    found = _listed(manifest) if manifest.exists() else _folders(folder)
+    found = _listed(manifest) if _is(Path.exists, manifest) else _folders(folder)
     if not found:
         raise UserError(
             f"data.root: {folder} holds no pairs, expected {MANIFEST}, or a folder of two images a pair."
@@ -74,16 +81,23 @@ def count(root: str | Path) -> int:
 
 
 def _listed(manifest: Path) -> list[PairFiles]:
-    with manifest.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if missing := [c for c in COLUMNS[:3] if c not in (reader.fieldnames or ())]:
-            raise UserError(
-                f"{manifest} has no column {', '.join(missing)}, expected the heading {','.join(COLUMNS)}."
-            )
+    text = read_text(manifest)
+    heading = text.partition("\n")[0]
+    between = max(DELIMITERS, key=heading.count)
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=between)
+        columns = [name.strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = columns
         rows = [{key: (row.get(key) or "").strip() for key in COLUMNS} for row in reader]
+    except csv.Error as error:
+        raise UserError(f"{manifest} is not a table ({error}): save it as CSV.") from error
+    if missing := [c for c in COLUMNS[:3] if c not in columns]:
+        raise UserError(
+            f"{manifest} has no column {', '.join(missing)}, expected the heading {','.join(COLUMNS)}."
+        )
     for number, row in enumerate(rows, start=2):
         for end in ("start", "end"):
-            if not row[end] or not (manifest.parent / row[end]).is_file():
+            if not row[end] or not _is(Path.is_file, manifest.parent / expanded(row[end])):
                 raise UserError(
                     f"{manifest}, line {number}: there is no file {row[end] or '(empty)'} for {end}, expected "
                     "an image, relative to the folder."
@@ -91,8 +105,8 @@ def _listed(manifest: Path) -> list[PairFiles]:
     return [
         PairFiles(
             row["name"] or str(number),
-            manifest.parent / row["start"],
-            manifest.parent / row["end"],
+            manifest.parent / expanded(row["start"]),
+            manifest.parent / expanded(row["end"]),
             row["prompt_start"],
             row["prompt_end"] or row["prompt_start"],
         )
@@ -100,10 +114,21 @@ def _listed(manifest: Path) -> list[PairFiles]:
     ]
 
 
+def _is(question: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return question(path)
+    except (OSError, ValueError):  # a name too long, or with a character that none may have
+        return False
+
+
 def _folders(root: Path) -> list[PairFiles]:
     found = []
-    for folder in sorted(path for path in root.rglob("*") if path.is_dir()):
-        images = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGES)
+    try:
+        folders = [p for p in root.rglob("*") if not hidden(p, root) and p.is_dir()]
+    except OSError as error:
+        raise unreadable(error.filename or root, error) from error
+    for folder in sorted(folders):
+        images = pictures_in(folder)
         if not images:
             continue
         if len(images) != 2:
@@ -111,14 +136,15 @@ def _folders(root: Path) -> list[PairFiles]:
                 f"data.root: {folder} holds {len(images)} images, expected two: a pair."
             )
         first, last = _prompts(folder / PROMPTS)
-        found.append(PairFiles(folder.relative_to(root).as_posix(), *images, first, last))
+        start, end = images
+        found.append(PairFiles(folder.relative_to(root).as_posix(), start, end, first, last))
     return found
 
 
 def _prompts(file: Path) -> tuple[str, str]:
     if not file.exists():
         return "", ""
-    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line.strip() for line in read_text(file).split("\n") if line.strip()]
     if len(lines) not in (1, 2):
         raise UserError(
             f"{file} has {len(lines)} lines, expected one prompt for both images or one for each."

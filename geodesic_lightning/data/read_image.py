@@ -1,29 +1,46 @@
-"""Pictures: any file to upright 8-bit RGB, and RGB to a square of the model's size."""
+"""Pictures: any file to upright 8-bit sRGB at its own size."""
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image, ImageOps
-from torch import Tensor
+from PIL import Image, ImageFile
 
+from geodesic_lightning.data.colour import to_srgb
+from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 
-__all__ = ["central_square", "read_image", "resize"]
+__all__ = ["read_image"]
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # asked first: Pillow has them ready
+NOT_PIXELS = ("EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5")  # drawings, films and stubs
+CAMERA_RAW = (".dng", ".nef", ".cr2", ".cr3", ".arw", ".orf", ".rw2", ".pef", ".raf", ".srw")
+HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # brands, byte 8
+PNG, TEXT = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt")
+ORIENTATION = 0x0112  # EXIF, 1 … 8
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 MIN_SIDE = 8  # px
 MAX_PIXELS = 64_000_000
 
 
 def read_image(source: str | Path | Image.Image) -> Image.Image:
-    """The picture in a file (or an open one) as 8-bit RGB at its own size, upright.
+    """The picture in a file (or an open one) as 8-bit sRGB at its own size, upright.
 
-    Reads PNG, JPEG, WebP, BMP, GIF, TIFF and PPM (the first picture of an animation): palettes,
-    grey, 16-bit grey and CMYK become RGB, transparency is laid over white, EXIF rotation applied.
+    Reads what Pillow knows by its first bytes (PNG, JPEG, WebP, AVIF, BMP, GIF, TIFF, PPM, JPEG 2000
+    …; the first picture of an animation), and HEIC with pillow-heif. A colour profile is applied,
+    palettes, greys of any depth and CMYK become RGB, transparency is laid over white, EXIF rotation
+    applied. Damaged EXIF and text do not spoil a picture.
+
     Raises UserError for anything that is not a whole picture of at least 8×8 px and at most
     64 megapixels; the size is judged from the header, before anything is decoded.
     """
@@ -31,27 +48,30 @@ def read_image(source: str | Path | Image.Image) -> Image.Image:
         warnings.simplefilter("ignore")  # what Pillow warns of is either harmless or refused below
         if isinstance(source, Image.Image):
             return _decode(source, "the picture")
-        with _open(source) as image:
-            return _decode(image, str(source))
+        path, name = _file(source), str(source)
+        try:
+            return _read(path, name)
+        except _Damaged:
+            if (bare := _without_text(path.read_bytes())) is None:
+                raise
+            return _read(io.BytesIO(bare), name)
 
 
-def resize(image: Image.Image, size: int) -> Tensor:
-    """The central square of an RGB picture at size×size px: (3, size, size) float32 in [0, 1].
+class _Damaged(UserError):
+    """A file that begins as a picture and cannot be decoded."""
 
-    Antialiased; a picture that has this size already keeps every pixel.
-    """
-    box = central_square(image)
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
-    pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
-    return pixels.permute(2, 0, 1).contiguous().float() / 255
+    def __init__(self, name: str, error: Exception) -> None:
+        super().__init__(
+            f"{name} is damaged and cannot be decoded ({' '.join(str(error).split())}): save or "
+            "download it again."
+        )
 
 
-def _open(source: str | Path) -> Image.Image:
-    """The file's header read, nothing decoded."""
+def _file(source: str | Path) -> Path:
+    """The file itself, there and not empty."""
     if not source or not str(source).strip():
         raise UserError("Got no image path, expected an image file: give two paths.")
-    path = Path(source).expanduser()
+    path = expanded(source)
     try:
         if path.is_dir():
             raise UserError(f"{source} is a folder, expected an image file: give a file in it.")
@@ -61,28 +81,82 @@ def _open(source: str | Path) -> Image.Image:
             raise UserError(f"{source} is not a regular file: give a PNG, JPEG or WebP file.")
         if not path.stat().st_size:
             raise UserError(f"{source} is empty (0 bytes), expected an image: save it again.")
-        return Image.open(path, formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise _too_large(
-            source, f"over {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} megapixels"
-        ) from error
-    except Image.UnidentifiedImageError as error:
-        raise UserError(
-            f"{source} is not an image that can be read: give a PNG, JPEG or WebP file."
-        ) from error
+        with path.open("rb"):
+            pass
     except UserError:
         raise
-    except Exception as error:  # a damaged file can fail in any of the decoders' own ways
-        reason = getattr(error, "strerror", None)
-        if reason is None:
-            raise _damaged(source, error) from error
+    except (OSError, ValueError) as error:  # ValueError: a character that no name may have
+        reason = getattr(error, "strerror", None) or error
         raise UserError(
             f"{source} cannot be read ({reason}): check the path and its permissions."
         ) from error
+    if path.suffix.lower() in CAMERA_RAW:
+        raise UserError(
+            f"{source} is a camera's raw file, expected a picture: develop it and save it as JPEG "
+            "or TIFF."
+        )
+    return path
+
+
+def _read(file: Path | io.BytesIO, name: str) -> Image.Image:
+    try:
+        opened = _open(file)
+    except Image.DecompressionBombError as error:
+        raise _too_large(
+            name, f"over {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} megapixels"
+        ) from error
+    except Image.UnidentifiedImageError as error:
+        if isinstance(file, Path) and _is_heif(file):
+            raise UserError(
+                f"{name} is HEIC, which needs pillow-heif: run pip install "
+                "'geodesic-lightning[heic]', or save it as JPEG."
+            ) from error
+        raise UserError(
+            f"{name} is not an image that can be read: give a PNG, JPEG or WebP file."
+        ) from error
+    except Exception as error:  # a damaged file can fail in any of the decoders' own ways
+        raise _Damaged(name, error) from error
+    with opened as image:
+        if isinstance(image, ImageFile.StubImageFile):
+            raise UserError(
+                f"{name} is not an image that can be read: give a PNG, JPEG or WebP file."
+            )
+        return _decode(image, name)
+
+
+def _open(file: Path | io.BytesIO) -> Image.Image:
+    """The file's header read, nothing decoded: by the usual formats, else by all there are.
+
+    A format that would take any file is asked where the file's name ends in its way.
+    """
+    try:
+        return Image.open(file, formats=FORMATS)
+    except Image.UnidentifiedImageError:
+        if isinstance(file, Path) and _is_heif(file):
+            _register_heif()
+        ending = file.suffix.lower() if isinstance(file, Path) else ""
+        named = Image.registered_extensions().get(ending)
+        known = [name for name, (_, accept) in Image.OPEN.items() if accept or name == named]
+        return Image.open(file, formats=[name for name in known if name not in NOT_PIXELS])
+
+
+def _is_heif(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:] in HEIF
+
+
+def _register_heif() -> None:
+    """Teach Pillow HEIC, where pillow-heif is installed."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return
+    register_heif_opener()
 
 
 def _decode(image: Image.Image, name: str) -> Image.Image:
-    """The pixels behind a header that was read: upright 8-bit RGB."""
+    """The pixels behind a header that was read: upright 8-bit sRGB."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _too_large(name, f"{width}×{height} px")
@@ -92,47 +166,39 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
             "larger picture."
         )
     try:
-        return _rgb(ImageOps.exif_transpose(image), name)
+        image.load()
+        turn = TURNS.get(_orientation(image))
+        return to_srgb(image if turn is None else image.transpose(turn), name)
     except UserError:
         raise
-    except Exception as error:  # as in _open
-        raise _damaged(name, error) from error
+    except Exception as error:  # as in _read
+        raise _Damaged(name, error) from error
 
 
-def _rgb(image: Image.Image, name: str) -> Image.Image:
-    """Any mode as RGB: alpha over white, 16 bits to 8."""
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image)
-        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-            raise UserError(
-                f"{name} has pixels of 32 bits, expected 8 or 16: save it as an ordinary PNG."
-            )
-        return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert(
-            "RGB"
-        )
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB") if image.mode != "RGB" else image.copy()
+def _orientation(image: Image.Image) -> int:
+    """How the camera was held, by EXIF; 1, upright, where that cannot be read."""
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # notes beside a picture may be anything; the picture stays what it is
+        return 1
 
 
-def central_square(image: Image.Image) -> tuple[int, int, int, int]:
-    """The central square as (left, top, right, bottom) in px."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return left, top, left + side, top + side
+def _without_text(data: bytes) -> bytes | None:
+    """A PNG without its text chunks, of which Pillow refuses many megabytes; None if it has none."""
+    if not data.startswith(PNG):
+        return None
+    chunks, at = [PNG], len(PNG)
+    while at + 8 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] not in TEXT:
+            chunks.append(data[at:end])
+        at = end
+    bare = b"".join(chunks)
+    return bare if len(bare) < len(data) else None
 
 
 def _too_large(name: str | Path, got: str) -> UserError:
     return UserError(
         f"{name} has too many pixels ({got}), expected at most {MAX_PIXELS // 1_000_000} "
         "megapixels: make it smaller first."
-    )
-
-
-def _damaged(name: str | Path, error: Exception) -> UserError:
-    return UserError(
-        f"{name} is damaged and cannot be decoded ({' '.join(str(error).split())}): save or "
-        "download it again."
     )

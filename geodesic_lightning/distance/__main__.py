@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from geodesic_lightning.data.paths import PICTURES, expanded, pictures_in
 from geodesic_lightning.errors import UserError
 
 USAGE = """Distances between images in the metric of a model's density.
@@ -23,7 +24,6 @@ USAGE = """Distances between images in the metric of a model's density.
 
 prints the matrix and writes distance.json and distance.png (the matrix and its map)."""
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 MOST = 64  # images: 2016 pairs
 HEEDED = (
     *("model", "score", "scheduler", "manifold", "optimizer", "solver.alpha", "solver.segments"),
@@ -101,13 +101,12 @@ def run(words: Sequence[str]) -> dict[str, Any]:
 
 
 def images_of(words: Sequence[str]) -> list[Path]:
-    """Files from files and folders, in their order; folders by name."""
+    """Files from files and folders, in their order; folders by name, without what is hidden."""
     files: list[Path] = []
     for word in words:
-        path = Path(word).expanduser()
+        path = expanded(word)
         if path.is_dir():
-            inside = (f for f in path.iterdir() if f.suffix.lower() in PICTURES)
-            files += sorted(f for f in inside if not f.name.startswith("."))
+            files += pictures_in(path, (*PICTURES, ".gif"))
         else:
             files.append(path)
     if not 2 <= len(files) <= MOST:

@@ -83,6 +83,7 @@ def between(
     """
     if len(frames) < 2:
         raise UserError(f"distance: got {len(frames)} image, expected at least 2.")
+    model.prepare(frames)
     frames = frames.at(model.image_size) if frames.pictures else frames
     blank = model.embed([""])[0]
     condition = Condition(blank, blank)

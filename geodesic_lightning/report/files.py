@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from geodesic_lightning.data import ffmpeg
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.protocols import AnyPath
+
+log = logging.getLogger("geodesic_lightning")
 
 __all__ = [
     "check_fps",
@@ -44,30 +49,27 @@ def write_video(
     fps: float = 12,
     ping_pong: bool = False,
     min_side: int = 256,
-) -> None:
+) -> Path:
     """An mp4 that every browser plays: H.264, yuv420p, crf 18, index first, even sides.
 
     frames (n, 3, H, W) are enlarged by a whole factor until both sides have min_side px; an odd
     side then gets its last row or column twice. ping_pong appends the way back, 2n - 2 in all.
-    """
-    import imageio.v3 as iio
 
-    images = _sequence(frames, fps, ping_pong, min_side)
-    height, width = images.shape[1:3]
-    images = np.pad(images, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    with _whole(path) as temporary:
-        iio.imwrite(
-            temporary,
-            images,
-            extension=".mp4",
-            plugin="FFMPEG",
-            fps=fps,
-            codec="libx264",
-            pixelformat="yuv420p",
-            macro_block_size=2,
-            output_params=["-crf", "18", "-movflags", "+faststart"],
-            ffmpeg_log_level="error",
-        )
+    Returns:
+        the file: `path`, in another codec where ffmpeg has no H.264, or, where it writes no film at
+        all, an animated gif beside it; either is said once.
+    """
+    images, path = _sequence(frames, fps, ping_pong, min_side), Path(path)
+    try:
+        with _whole(path) as temporary:
+            encoder = ffmpeg.write(images, temporary, fps)
+    except ffmpeg.NoEncoder as why:
+        path = path.with_suffix(".gif")
+        _say(f"Films are written as {path.suffix} by Pillow, in 256 colours: {why}.")
+        return _animation(images, path, fps)
+    if "264" not in encoder:
+        _say(f"Films are written by {encoder}: this machine's ffmpeg has no H.264 encoder.")
+    return path
 
 
 def write_animation(
@@ -79,10 +81,14 @@ def write_animation(
 ) -> None:
     """An endless animated picture for a page: .webp, or .gif with its 256 colours."""
     kind = Path(path).suffix.lower()
-    options: dict[str, Any] = {"quality": 90, "method": 4} if kind == ".webp" else {}
     if kind not in (".webp", ".gif"):
         raise UserError(f"{path} ends in {kind!r}, expected .webp or .gif: change the name.")
-    first, *rest = [Image.fromarray(image) for image in _sequence(frames, fps, ping_pong, min_side)]
+    _animation(_sequence(frames, fps, ping_pong, min_side), Path(path), fps)
+
+
+def _animation(images: np.ndarray, path: Path, fps: float) -> Path:
+    options: dict[str, Any] = {"quality": 90, "method": 4} if path.suffix == ".webp" else {}
+    first, *rest = [Image.fromarray(image) for image in images]
     with _whole(path) as temporary:
         first.save(
             temporary,
@@ -92,6 +98,13 @@ def write_animation(
             loop=0,
             **options,
         )
+    return path
+
+
+@cache
+def _say(words: str) -> None:
+    """Once a process: a run writes many films."""
+    log.warning(words)
 
 
 def write_frames(frames: Tensor, folder: str | Path) -> None:

@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Film:
-    """A film and what it shows."""
+    """A film, mp4 or gif, and what it shows."""
 
     name: str
     mp4: bytes
+
+    @property
+    def kind(self) -> str:
+        """Its media type: a gif is what is written where there is no ffmpeg."""
+        return "image/gif" if self.mp4.startswith(b"GIF8") else "video/mp4"
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,10 @@ def render(run: Run) -> str:
     return template("run.html.j2").render(
         title=f"{run.summary['solver']} · {run.summary.get('model', '')}",
         command=run.command,
-        films=[{"name": film.name, "data": encoded(film.mp4, "video/mp4")} for film in run.films],
+        films=[
+            {"name": film.name, "kind": film.kind, "data": encoded(film.mp4, film.kind)}
+            for film in run.films
+        ],
         strip=run.strip and encoded(run.strip, "image/png"),
         picture=run.picture and encoded(run.picture, "image/png"),
         charts=charts(run),

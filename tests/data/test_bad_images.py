@@ -120,9 +120,11 @@ def test_too_large_by_its_header_alone(tmp_path, side, says):
     assert time.perf_counter() - began < 1
 
 
-def test_pixels_of_32_bits(tmp_path):
-    Image.fromarray(np.full((16, 16), 0.5, dtype=np.float32)).save(tmp_path / "a.tiff")
-    refused(tmp_path / "a.tiff", "pixels of 32 bits")
+def test_pixels_that_are_no_numbers(tmp_path):
+    pixels = np.full((16, 16), 0.5, dtype=np.float32)
+    pixels[3, 3] = np.nan
+    Image.fromarray(pixels).save(tmp_path / "a.tiff")
+    refused(tmp_path / "a.tiff", "not finite numbers")
 
 
 def test_identical_images(tmp_path):
@@ -137,8 +139,9 @@ def test_identical_images(tmp_path):
 def test_identical_within_the_crop():
     wide, narrow = noise(64, 64), Image.new("RGB", (96, 64), "white")
     narrow.paste(wide, (16, 0))
-    with pytest.raises(UserError, match="same picture"):
-        pair(wide, narrow)
+    with pytest.raises(UserError, match="same picture at 32×32 px"):
+        pair(wide, narrow).at(32)
+    pair(wide, narrow).at((32, 48))
 
 
 def test_identical_at_the_models_size():

@@ -177,8 +177,8 @@ class TestRefuses:
 
     def test_settings(self, tmp_path):
         path = folder(tmp_path / "frames")
-        with pytest.raises(UserError, match="crop, stretch"):
-            clip(path, resize="squash")
+        with pytest.raises(UserError, match="crop, pad, stretch"):
+            clip(path, fit="squash")
         with pytest.raises(UserError, match=r"data\.stride"):
             clip(path, stride=0)
 

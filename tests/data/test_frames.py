@@ -13,7 +13,8 @@ from PIL import Image
 
 from geodesic_lightning.data import frames as module
 from geodesic_lightning.data.frames import Frames, pair, points, shipped_pair
-from geodesic_lightning.data.read_image import read_image, resize
+from geodesic_lightning.data.read_image import read_image
+from geodesic_lightning.data.resize import resize
 from geodesic_lightning.errors import UserError
 
 

@@ -87,7 +87,7 @@ class TestNumbers:
 
     def test_shapes_come_from_the_networks(self, model):
         assert model.latent_shape == (4, 8, 8)
-        assert model.image_size == 16
+        assert model.image_size == (16, 16)
         embedding = model.embed(["cat", "a", ""])
         assert (len(embedding), embedding.shape[-1]) == (3, 32)
 

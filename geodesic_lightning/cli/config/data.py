@@ -19,6 +19,8 @@ class Pair:
     end: str = MISSING
     prompt_start: str = ""
     prompt_end: str = ""
+    fit: str = "crop"
+    anchor: str = "center"
 
 
 @dataclass
@@ -26,6 +28,8 @@ class Collection:
     _target_: str = "geodesic_lightning.data.pair_folder.numbered"
     root: str = ""
     number: int = 0
+    fit: str = "crop"
+    anchor: str = "center"
 
 
 @dataclass
@@ -33,6 +37,8 @@ class OneImage:
     _target_: str = "geodesic_lightning.data.frames.image"
     image: str = MISSING
     prompt: str = ""
+    fit: str = "crop"
+    anchor: str = "center"
 
 
 @dataclass
@@ -49,6 +55,8 @@ class Keyframes:
     prompts: list[str] = field(default_factory=list)
     closed: bool = False
     rounding: float = 0.3
+    fit: str = "crop"
+    anchor: str = "center"
 
 
 @dataclass
@@ -74,7 +82,9 @@ class Clip:
     prompt: str = ""
     stride: int = 1
     range: list[int] | None = None
-    resize: str = "crop"
+    fit: str = "crop"
+    anchor: str = "center"
+    resize: str | None = None
 
 
 @dataclass

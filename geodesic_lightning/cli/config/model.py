@@ -20,6 +20,7 @@ class Diffusion:
     without: list[str] = field(default_factory=list)
     lora: str | None = None
     lora_scale: float = 1.0
+    size: Any = None
     alpha: dict[str, float] = field(default_factory=dict)
     batch_size: Any = "auto"
     dtype: str = "auto"
@@ -39,6 +40,7 @@ class Embedded:
     alpha: dict[str, float] = field(default_factory=dict)
     lora: str | None = None
     lora_scale: float = 1.0
+    size: Any = None
     batch_size: Any = "auto"
     dtype: str = "auto"
     compile: bool = False

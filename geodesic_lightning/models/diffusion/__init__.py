@@ -2,9 +2,9 @@
 
 model.py      DiffusionModel and its verbs          loading.py    folder, file or hub → pipeline
 networks.py   Stable Diffusion 1, 2, XL and 3       folder.py     what a local folder lacks
-levels.py     noise levels, prediction → ε          failures.py   why weights do not load
-chunks.py     batches that fit into memory          placement.py  device, precision, offloading
-low_rank.py   low-rank weights from a file
+noise_schedule.py  noise levels, prediction → ε     failures.py   why weights do not load
+batching.py   batches that fit into memory          placement.py  device, precision, offloading
+lora_file.py  low-rank weights from a file          size.py       sizes of images, square or not
 full_size.py  Stable Diffusion 2's sizes with random weights
 """
 
@@ -16,12 +16,18 @@ __all__ = ["EMBEDDED_ALPHA", "DiffusionModel", "embedded"]
 # Density exponents of the shipped model by score; docs/study.md says how they were chosen.
 EMBEDDED_ALPHA = {"noise_prediction": 0.002, "contrast": 0.1}
 
+# dB. Of 195 drawn cats, 60 of them drawn anew, every one comes back from its own latent at 26.7 or more;
+# of the 32 photographs, scans and logos in scikit-image and matplotlib none at more than 19.4. (Norms of latents
+# tell less: 0.90 to 1.14 of the prior's for cats, 0.90 to 1.63 for the others.)
+EMBEDDED_KNOWS = 23.0
+
 
 def embedded(
     alpha: dict[str, float] | None = None, name: str = "embedded", **options
 ) -> DiffusionModel:
     """The small model of drawn cats that ships with the project; options as for DiffusionModel."""
     folder = str(pipeline_folder())
+    options = {"knows": EMBEDDED_KNOWS, **options}
     model = DiffusionModel(folder, alpha=alpha or EMBEDDED_ALPHA, name=name, **options)
     model.source = model.source.replace(folder, "shipped")
     return model

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from geodesic_lightning.data.clip import Clip
 from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models import parallel
@@ -28,6 +29,7 @@ from geodesic_lightning.models.diffusion.batching import Chunks
 from geodesic_lightning.models.diffusion.lora_file import add_lora
 from geodesic_lightning.models.diffusion.networks import FAMILIES
 from geodesic_lightning.models.diffusion.placement import Placement, dtype_named
+from geodesic_lightning.models.diffusion.size import given_size, own_shape
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.protocols import Manifold
 
@@ -52,6 +54,10 @@ class DiffusionModel:
         allow_pickle: pickled weights may be read.
         without: components to leave out, as text_encoder_3 and tokenizer_3.
         lora: low-rank weights to add for good, a folder or a .safetensors file; lora_scale: how much.
+        size: (height, width) of images in px; None is what the model was trained at, "auto" near that
+            number of pixels in the pictures' own shape.
+        knows: dB; pictures that come back from their own latents by less are said to be none that the
+            model knows. None looks at no picture.
         attention_slicing, vae_slicing, vae_tiling: less memory, more time.
         offload: only the part at work is on the GPU.
         compile: compile the denoiser (slow first call).
@@ -60,7 +66,7 @@ class DiffusionModel:
     Attributes:
         evaluations: latents the denoiser has seen. timestep: τ of timesteps T. sigma: σ_τ.
             latent_shape.
-        image_size: px. source: weights that were loaded. prediction: what the denoiser predicts.
+        image_size: (height, width) in px. source: weights that were loaded. prediction: what the denoiser predicts.
 
     Raises:
         UserError: the weights are not to be had, or are not those of a Stable Diffusion.
@@ -82,16 +88,20 @@ class DiffusionModel:
         without: Sequence[str] = (),
         lora: str | None = None,
         lora_scale: float = 1.0,
+        size: int | Sequence[int] | str | None = None,
         attention_slicing: bool = False,
         vae_slicing: bool = False,
         vae_tiling: bool = False,
         offload: bool = False,
         compile: bool = False,
         name: str = "diffusion",
+        knows: float | None = None,
     ) -> None:
         self._chunks = Chunks("model.batch_size", batch_size)
         self._pictures = Chunks("model.batch_size", batch_size)
+        wanted = given_size(size)
         precision = dtype_named("dtype", dtype), dtype_named("vae_dtype", vae_dtype)
+        self.knows = knows
         self.name, self.alpha = name, dict(alpha or {})
         self.manifold: Manifold | None = None  # it names none: its latents live near a sphere
         self.evaluations = 0
@@ -123,7 +133,9 @@ class DiffusionModel:
             self._vae.enable_tiling()
         if compile:
             self._network.denoiser = torch.compile(self._network.denoiser)
-        self.latent_shape, self.image_size = self._network.latent_shape, self._network.image_size
+        self._own_size, self._auto_size = self._network.image_size, wanted == "auto"
+        if isinstance(wanted, tuple):
+            self._network.resize(wanted)
         self._begin_chunks()
         self.use(scheduler or Scheduler())
 
@@ -145,13 +157,59 @@ class DiffusionModel:
         """Where automatic batch sizes begin: a guess at what fits, by latents' and images' size."""
         plenty = 16 if self.device.type == "cuda" else 1
         area = self.latent_shape[1] * self.latent_shape[2]
+        pixels = self.image_size[0] * self.image_size[1]
         self._chunks.start(min(32 * plenty, plenty * 8192 // area))
-        self._pictures.start(min(64, plenty * 2**18 // self.image_size**2))
+        self._pictures.start(min(64, plenty * 2**18 // pixels))
 
     @property
     def device(self) -> torch.device:
         """Where the networks compute."""
         return self._placement.device
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of a latent."""
+        return self._network.latent_shape
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of images in px."""
+        return self._network.image_size
+
+    def prepare(self, frames: Frames | Clip) -> None:
+        """Look at frames before they are encoded: take their shape if size is auto.
+
+        A crop is said, and so are pictures that the model cannot know, one line each.
+        """
+        if self._auto_size and frames.sizes:
+            network = self._network
+            size = own_shape(frames.sizes, self._own_size, network.multiple, network.most)
+            network.resize(size)
+            self._begin_chunks()
+        if said := frames.cropped(self.image_size):
+            more = "" if self._auto_size else ", model.size=auto takes the pictures' own shape"
+            log.warning("%s%s.", said, more)
+        if self.knows is not None and (said := self._unknown(frames, self.knows)):
+            log.warning(said)
+
+    def _unknown(self, frames: Frames | Clip, knows: float) -> str:
+        """The sentence on pictures that the VAE does not give back; at the model's own size."""
+        if (found := frames.samples(self._own_size)) is None:
+            return ""
+        names, images = found
+        back = self.decode(self._latents(images)).to(images)
+        decibels = (-10 * (back - images).square().flatten(1).mean(1).log10()).tolist()
+        strange = [(db, name) for db, name in zip(decibels, names) if db < knows]
+        if not strange:
+            return ""
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+        return (
+            f"model={self.name} does not know pictures such as "
+            f"{', '.join(name for _, name in strange[:3])}{more}: decoded from its own latent, "
+            f"{min(strange)[1]} comes back at {min(strange)[0]:.0f} dB, pictures it knows at over "
+            f"{knows:.0f}, and frames in between will be a blur; choose a model of photographs, as "
+            "model=sd2."
+        )
 
     # -- numbers of the noise schedule ------------------------------------------------------------
 
@@ -173,13 +231,16 @@ class DiffusionModel:
                 f"model={self.name} needs images, got points; use data=pair or a shipped pair, or "
                 "model=exact."
             )
+        return self._latents(frames.at(self.image_size).images)
 
+    @torch.inference_mode()
+    def _latents(self, images: Tensor) -> Tensor:
         def one(images: Tensor) -> Tensor:
             images = (2 * images - 1).to(self.device, self._vae.dtype)
             return self._vae.encode(images).latent_dist.mean.float()
 
         self._placement.ready("vae")
-        latents = self._pictures.map(one, frames.at(self.image_size).images)
+        latents = self._pictures.map(one, images)
         return (latents - self._shift) * self._vae.config.scaling_factor
 
     def given(self, frames: Frames) -> Tensor:

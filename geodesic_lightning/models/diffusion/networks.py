@@ -14,11 +14,13 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.diffusion.size import check_size
 
 log = logging.getLogger("geodesic_lightning")
 
@@ -32,7 +34,9 @@ class Network(ABC):
     Attributes:
         denoiser: the UNet or transformer, callable; may be replaced by its compiled form.
         encoders: names of the pipeline's text encoders that are there.
-        latent_shape: (channels, height, width).
+        latent_shape: (channels, height, width) of what is computed at present.
+        factor: px of an image a latent's pixel is wide. multiple: px that sides are multiples of.
+        most: px that a side may have, None for any number.
     """
 
     denoiser_name = "unet"
@@ -46,7 +50,24 @@ class Network(ABC):
         side = config.sample_size
         height, width = (side, side) if isinstance(side, int) else side
         self.latent_shape = (config.in_channels, height, width)
-        self.image_size = height * 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
+        self.factor = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
+        self.multiple, self.most = self._sides()
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) in px of what is computed at present."""
+        return self.latent_shape[1] * self.factor, self.latent_shape[2] * self.factor
+
+    def resize(self, size: tuple[int, int]) -> None:
+        """Compute images of (height, width) px from now on; UserError for one it cannot."""
+        check_size(size, self.multiple, self.most)
+        self.latent_shape = (self.latent_shape[0], *(side // self.factor for side in size))
+
+    def _sides(self) -> tuple[int, int | None]:
+        """A UNet halves its latents at every level but the last, and takes any number of them."""
+        config: Any = self.denoiser.config
+        levels = len(config.block_out_channels)
+        return self.factor * 2 ** (levels - 1), None
 
     @abstractmethod
     def embed(self, prompts: list[str], device: torch.device) -> Tensor:
@@ -99,8 +120,9 @@ class StableDiffusionXL(Network):
         return packed
 
     def predict(self, x: Tensor, time: Tensor, embedding: Tensor) -> Tensor:
-        side = float(self.image_size)
-        sizes = torch.tensor([side, side, 0.0, 0.0, side, side]).to(x).expand(len(x), -1)
+        # The image's own size, where its crop began, and the size asked for (SDXL, section 2.2).
+        size = [float(side) for side in self.image_size]
+        sizes = torch.tensor([*size, 0.0, 0.0, *size]).to(x).expand(len(x), -1)
         states, pooled = _unpack(embedding, self.pipeline.text_encoder_2.config.projection_dim)
         added = {"text_embeds": pooled, "time_ids": sizes}
         return self.denoiser(x, time, states, added_cond_kwargs=added, return_dict=False)[0]
@@ -110,6 +132,12 @@ class StableDiffusion3(Network):
     """Stable Diffusion 3: a rectified flow; its third text encoder may be left out."""
 
     denoiser_name = "transformer"
+
+    def _sides(self) -> tuple[int, int | None]:
+        """Patches, of which it knows so many places a side."""
+        config: Any = self.denoiser.config
+        patch = self.factor * config.patch_size
+        return patch, patch * config.pos_embed_max_size
 
     def embed(self, prompts: list[str], device: torch.device) -> Tensor:
         states, _, pooled, _ = self.pipeline.encode_prompt(

@@ -95,6 +95,9 @@ class ExactModel:
 
     # -- verbs ---------------------------------------------------------------------------------
 
+    def prepare(self, frames: Frames) -> None:
+        """Nothing: an exact density has no size and looks at no pictures."""
+
     def encode(self, frames: Frames) -> Tensor:
         """The frames' points (n, d) float64, on the manifold; without points the standard ends.
 

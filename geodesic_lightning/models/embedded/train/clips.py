@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
+from geodesic_lightning.data import ffmpeg
 from geodesic_lightning.models.embedded.cats import Cat
 from geodesic_lightning.models.embedded.train.captions import caption
 from geodesic_lightning.models.embedded.train.pairs import NEUTRAL, change
@@ -59,20 +61,16 @@ def draw_clip(name: str) -> np.ndarray:
 
 def main(sheet: str | None = None) -> None:
     """Draw the clips and their captions into embedded/clips; with a name, a sheet of them too."""
-    import torch
-
-    from geodesic_lightning.report.files import strip, write_image, write_video
-
     FOLDER.mkdir(exist_ok=True)
     rows = []
     for name in NAMES:
-        frames = torch.from_numpy(draw_clip(name)).permute(0, 3, 1, 2) / 255
-        write_video(frames, FOLDER / f"{name}.mp4", FPS, min_side=PIXELS)
-        rows.append(strip(frames[::3]))
+        frames = draw_clip(name)
+        ffmpeg.write(frames, FOLDER / f"{name}.mp4", FPS)
+        rows.append(np.concatenate(list(frames[::3]), 1))
     text = "".join(f"{name}: {caption(START)}\n" for name in NAMES)
     (FOLDER / "captions.txt").write_text(text, encoding="utf-8")
     if sheet:
-        write_image(torch.cat(rows, 1), sheet)
+        Image.fromarray(np.concatenate(rows)).save(sheet)
 
 
 if __name__ == "__main__":

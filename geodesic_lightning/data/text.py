@@ -1,0 +1,60 @@
+"""Text files in whatever encoding an editor or a spreadsheet gave them."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+from geodesic_lightning.data.paths import unreadable
+from geodesic_lightning.errors import UserError
+
+__all__ = ["decoded", "read_text"]
+
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_text(path: Path) -> str:
+    """A file's text without a byte-order mark, its lines ended by a newline each.
+
+    Raises:
+        UserError: the file cannot be read, or is no text.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    text = decoded(data)
+    if text is None:
+        raise UserError(f"{path} is not a text file: save it as UTF-8 text.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def decoded(data: bytes) -> str | None:
+    """Bytes as text: by their byte-order mark, else UTF-8, UTF-16 without a mark, Windows-1252.
+
+    Every byte but five is a letter in Windows-1252, so it is asked last. None for what is no text:
+    what no encoding takes, and what has characters NUL in it.
+    """
+    kinds = [kind for mark, kind in MARKS if data.startswith(mark)][:1]
+    if not kinds:
+        zeros = (
+            data[0::2].count(0),
+            data[1::2].count(0),
+        )  # of Latin text in UTF-16, every other byte
+        if max(zeros) > len(data) / 8 and len(data) % 2 == 0:
+            kinds = ["utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"]
+        else:
+            kinds = ["utf-8", "cp1252"]
+    for kind in kinds:
+        try:
+            text = data.decode(kind)
+        except UnicodeDecodeError:
+            continue
+        return None if "\0" in text else text
+    return None
