@@ -99,7 +99,7 @@ class Model(Protocol):
     Attributes:
         name: what summaries call it.
         alpha: the density exponent it recommends: one for all fields, or by the field's name.
-        latent_shape: of a latent. image_size: side of its images, px.
+        latent_shape: of a latent. image_size: side, or (height, width), of its images, px.
         device: where it computes.
         timestep: τ of the path, of `timesteps` T. sigma: σ_τ = √(1 − ᾱ_τ).
         evaluations: latents that the network has seen.
@@ -111,7 +111,7 @@ class Model(Protocol):
     name: str
     alpha: Any
     latent_shape: tuple[int, ...]
-    image_size: int
+    image_size: int | tuple[int, int]
     timestep: int
     timesteps: int
     sigma: float
