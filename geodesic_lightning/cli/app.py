@@ -91,6 +91,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     lightning = import_lightning()
 
     from geodesic_lightning.report.files import write_json
+    from geodesic_lightning.score.long_prompts import check_before_loading
     from geodesic_lightning.solvers.assemble import Clock, assemble
     from geodesic_lightning.trainer.checkpoint_io import replace
 
@@ -104,6 +105,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     parts["decoder"] = instantiate(cfg.decoder)
     parts["functional"] = instantiate(cfg.functional)
     rehearse(parts)
+    make_model = instantiate(cfg.model)
+    check_before_loading(make_model, parts["condition"], frames.prompts)
     metrics = instantiate(cfg.metrics)
     callbacks = [instantiate(one) for one in cfg.callbacks.values()]
     loggers = [instantiate(one) for one in cfg.logger.values()]
@@ -120,7 +123,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         enable_checkpointing="checkpoint" in cfg.callbacks,
     )
     lightning.seed_everything(cfg.seed, verbose=False)
-    model = instantiate(cfg.model)(scheduler=scheduler)
+    model = make_model(scheduler=scheduler)
     model.to(trainer.strategy.root_device)
     clock.lap("load")
     solver = assemble(model, frames, **parts, clock=clock)

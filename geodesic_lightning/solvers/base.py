@@ -177,6 +177,7 @@ class Solver(L.LightningModule):
             "solver": self.name,
             **self.context,
             "weights": getattr(self.problem.score.model, "source", None),
+            **getattr(self.problem.score.model, "facts", {}),
             "frames": self.frame_count,
             "segments": self.path.segments,
             "alpha": self.problem.alpha,

@@ -11,16 +11,15 @@ then interpolated, optimised, joined and cut as one, whatever the network.
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from geodesic_lightning.errors import UserError
-
-log = logging.getLogger("geodesic_lightning")
+from geodesic_lightning.models.diffusion import prompt_length
 
 
 class Network(ABC):
@@ -56,23 +55,49 @@ class Network(ABC):
     def predict(self, x: Tensor, time: Tensor, embedding: Tensor) -> Tensor:
         """What the network was trained to predict, like x (n, *latent_shape), at times (n,)."""
 
-    def check(self, prompts: Sequence[str], negative: bool = False) -> None:
-        """Raise UserError for a prompt that the first tokenizer would cut; say so of a negative one.
+    def check(self, prompts: Sequence[str], negative: bool = False, long: str = "refuse") -> None:
+        """Raise UserError for a prompt that the first tokenizer would cut, or say what becomes of it."""
+        tokens = self.pipeline.tokenizer
+        read = [self.converted(prompt, tokens) for prompt in prompts]
+        prompt_length.check(tokens, read, long, negative)
 
-        What an image shows must be read whole; what it must not show may be read in part.
+    def read(self, prompts: Sequence[str], device: torch.device, long: str = "refuse") -> Tensor:
+        """n prompts → (n, rows, width), those that are too long as `long` has it (prompt_length.py)."""
+        chunks = 1
+        if long == "chunks":
+            chunks = max((self._chunk_count(prompt) for prompt in prompts), default=1)
+        if chunks == 1:
+            return self.embed(list(prompts), device)
+        return self.embed_chunks(list(prompts), device, chunks)
+
+    def embed_chunks(self, prompts: list[str], device: torch.device, count: int) -> Tensor:
+        """n prompts read in `count` pieces of the encoder's length each, laid one after the other."""
+        raise UserError(
+            "condition.long_prompts=chunks: this model reads its prompts together with the image, in one "
+            "piece, expected Stable Diffusion 1, 2 or XL: take truncate, or shorten the prompt."
+        )
+
+    def lengthen(self, embedding: Tensor, rows: int) -> Tensor:
+        """An embedding (n, own rows, width) as long as another's: its rows are repeated.
+
+        Cross-attention over rows that are all repeated equally often is what it was over them once.
         """
-        limit = self.pipeline.tokenizer.model_max_length
-        for prompt in prompts:
-            count = len(self.pipeline.tokenizer(prompt).input_ids)
-            if count <= limit:
-                continue
-            told = (
-                f"The prompt {_shortened(prompt)!r} has {count} tokens, the model's text encoder "
-                f"takes {limit} (two of them mark start and end)"
-            )
-            if not negative:
-                raise UserError(f"{told}: shorten it.")
-            log.warning("%s: the rest of this negative prompt is not read.", told)
+        return embedding.repeat(1, rows // embedding.shape[1], 1)
+
+    def converted(self, prompt: str, tokenizer: Any) -> str:
+        """The prompt with one token for each vector of a word that was added to the tokenizer."""
+        convert = getattr(self.pipeline, "maybe_convert_prompt", None)
+        return prompt if convert is None else convert(prompt, tokenizer)
+
+    def _chunk_count(self, prompt: str) -> int:
+        tokens = self.pipeline.tokenizer
+        return prompt_length.chunk_count(tokens, self.converted(prompt, tokens))
+
+    def _chunks(self, prompts: list[str], tokens: Any, count: int, device: torch.device) -> Tensor:
+        """Token ids (n · count, length) of the prompts' pieces."""
+        texts = [self.converted(prompt, tokens) for prompt in prompts]
+        rows = [row for text in texts for row in prompt_length.chunks(tokens, text, count)]
+        return torch.tensor(rows, device=device)
 
 
 class StableDiffusion(Network):
@@ -80,6 +105,11 @@ class StableDiffusion(Network):
 
     def embed(self, prompts: list[str], device: torch.device) -> Tensor:
         return self.pipeline.encode_prompt(prompts, device, 1, False)[0]
+
+    def embed_chunks(self, prompts: list[str], device: torch.device, count: int) -> Tensor:
+        ids = self._chunks(prompts, self.pipeline.tokenizer, count, device)
+        states = self.pipeline.text_encoder(ids)[0]
+        return states.reshape(len(prompts), -1, states.shape[-1])
 
     def predict(self, x: Tensor, time: Tensor, embedding: Tensor) -> Tensor:
         return self.denoiser(x, time, embedding, return_dict=False)[0]
@@ -93,10 +123,33 @@ class StableDiffusionXL(Network):
             prompts, device=device, do_classifier_free_guidance=False
         )
         packed = _pack(states, pooled)
-        if self.pipeline.config.force_zeros_for_empty_prompt:
-            empty = torch.tensor([prompt == "" for prompt in prompts], device=packed.device)
-            packed = packed.masked_fill(empty[:, None, None], 0.0)
-        return packed
+        return self._blanked(packed, prompts)
+
+    def embed_chunks(self, prompts: list[str], device: torch.device, count: int) -> Tensor:
+        """The pooled embedding is that of the first piece."""
+        pipeline, states = self.pipeline, []
+        for tokens, encoder in (
+            (pipeline.tokenizer, pipeline.text_encoder),
+            (pipeline.tokenizer_2, pipeline.text_encoder_2),
+        ):
+            ids = self._chunks(prompts, tokens, count, device)
+            found = encoder(ids, output_hidden_states=True)
+            states.append(
+                found.hidden_states[-2].reshape(len(prompts), -1, found.hidden_states[-2].shape[-1])
+            )
+        pooled = found[0].unflatten(0, (len(prompts), count))[:, 0]
+        return self._blanked(_pack(torch.cat(states, -1), pooled), prompts)
+
+    def _blanked(self, packed: Tensor, prompts: list[str]) -> Tensor:
+        """Zeros in the place of empty prompts, where the pipeline says so."""
+        if not self.pipeline.config.force_zeros_for_empty_prompt:
+            return packed
+        empty = torch.tensor([prompt == "" for prompt in prompts], device=packed.device)
+        return packed.masked_fill(empty[:, None, None], 0.0)
+
+    def lengthen(self, embedding: Tensor, rows: int) -> Tensor:
+        states, pooled = embedding[:, :-1], embedding[:, -1:]
+        return torch.cat([states.repeat(1, (rows - 1) // states.shape[1], 1), pooled], 1)
 
     def predict(self, x: Tensor, time: Tensor, embedding: Tensor) -> Tensor:
         side = float(self.image_size)
@@ -143,7 +196,3 @@ def _pack(states: Tensor, pooled: Tensor) -> Tensor:
 
 def _unpack(embedding: Tensor, width: int) -> tuple[Tensor, Tensor]:
     return embedding[:, :-1], embedding[:, -1, :width]
-
-
-def _shortened(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
