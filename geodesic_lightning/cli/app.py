@@ -37,6 +37,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.solvers.batches import Batches
 from geodesic_lightning.trainer.quiet import silence
 
+PACKAGE = "geodesic_lightning"
 HERE = Path(__file__).parent.parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"
 config.register()
@@ -85,6 +86,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     resume = checkpoint((sweep.folder() and set_aside(folder)) or cfg.resume)
     refuse_taken(folder, "hydra.run.dir")
     frames = instantiate(cfg.data)
+    make_model = instantiate(cfg.model)
+    check_model(make_model)
 
     from geodesic_lightning.trainer.fast_import import import_lightning
 
@@ -105,7 +108,6 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     parts["decoder"] = instantiate(cfg.decoder)
     parts["functional"] = instantiate(cfg.functional)
     rehearse(parts)
-    make_model = instantiate(cfg.model)
     check_before_loading(make_model, parts["condition"], frames.prompts)
     metrics = instantiate(cfg.metrics)
     callbacks = [instantiate(one) for one in cfg.callbacks.values()]
@@ -157,6 +159,14 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     summary["overrides"] = list(HydraConfig.get().overrides.task)
     write_json(folder / "summary.json", summary)
     return summary
+
+
+def check_model(make_model: Any) -> None:
+    """Whatever of a diffusion model can be refused before a library is imported for it."""
+    if getattr(make_model, "func", make_model).__module__.startswith(f"{PACKAGE}.models.diffusion"):
+        from geodesic_lightning.models.diffusion.before_loading import check_settings
+
+        check_settings(make_model)
 
 
 def rehearse(parts: dict[str, Any]) -> None:

@@ -99,6 +99,29 @@ def load(source: Source) -> Loaded:
     raise UserError(f"No weights could be loaded; tried {'; '.join(failures) or 'nothing'}. {WAYS}")
 
 
+def refuse_unreachable(source: Source) -> None:
+    """Raise the UserError of `load` where it is known without any library.
+
+    That is where all candidates are of the hub, none is in this machine's cache, and the hub does not
+    answer or is not to be asked.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    candidates = _listed(source.pretrained)
+    ids = [name for name in candidates if name.count("/") == 1 and name[0] not in ".~/"]
+    if ids != candidates or not ids or any(Path(name).exists() for name in ids):
+        return
+    for name in ids:
+        if try_to_load_from_cache(name, "model_index.json", revision=source.revision):
+            return
+    if not source.local_files_only and hub_answers():
+        return
+    error = LocalEntryNotFoundError("not in the cache")
+    tried = "; ".join(f"{name} ({why(error, source.local_files_only)})" for name in ids)
+    raise UserError(f"No weights could be loaded; tried {tried}. {WAYS}")
+
+
 def tokenizer(source: Source) -> Any:
     """The first tokenizer that the candidates have, read without any weights; None if none has.
 
