@@ -235,17 +235,17 @@ def _from_file_and(config: str, path: Path, source: Source) -> Loaded:
     hub = {"local_files_only": source.local_files_only}
     index = diffusers.DiffusionPipeline.load_config(where, **hub)
     family = _family(index.get("_class_name"))
-    options: dict[str, Any] = {
-        part: None for part in ("feature_extractor", *source.without) if part in index
-    }
+    absent = {part for part, value in index.items() if isinstance(value, list) and value[0] is None}
+    unwanted = {"feature_extractor", *source.without} & set(index)
+    options: dict[str, Any] = {part: None for part in sorted(unwanted | absent)}
     if local.is_dir():
         for part in sorted(local.iterdir()):
             if part.is_dir():
                 check_settings(part)
     keys, metadata = _header(path)
     for part, names in PLACES.items():
-        wanted = part not in options and (index.get(part) or [None])[0] is not None
-        if keys and wanted and not any(key.startswith(names) for key in keys):
+        wanted = keys and part in index and part not in options
+        if wanted and not any(key.startswith(names) for key in keys):
             options[part] = _component(part, index[part], where, source)
     pipeline = getattr(diffusers, family).from_single_file(
         str(path), config=where, dtype=source.dtype, **hub, **options
