@@ -10,6 +10,7 @@ from geodesic_lightning.models.diffusion.before_loading import arguments, source
 from geodesic_lightning.models.diffusion.embeddings import read_embeddings
 from geodesic_lightning.models.diffusion.loading import tokenizer
 from geodesic_lightning.models.diffusion.prompt_length import check
+from geodesic_lightning.models.diffusion.prompt_weights import check_installed, plain
 from geodesic_lightning.score.condition import unconditional
 
 
@@ -24,17 +25,19 @@ def check_before_loading(
         texts: the frames' prompts.
 
     Raises:
-        UserError: one is too long, and `long_prompts` of the condition is refuse.
+        UserError: one is too long, and `long_prompts` of the condition is refuse; or one has weights, and
+            what reads them is not installed.
     """
     reads = condition.func if isinstance(condition, partial) else condition
     source = source_of(make_model)
     if source is None or reads is unconditional or not any(texts):
         return
+    check_installed(texts)
     tokens = tokenizer(source)
     if tokens is None:
         return
     asked = arguments(condition)
-    texts = [" ".join(texts)] if asked.get("joint") else list(texts)
+    texts = [plain(text) for text in ([" ".join(texts)] if asked.get("joint") else texts)]
     for word in read_embeddings(arguments(make_model).get("embeddings") or ()):
         tokens.add_tokens(word.tokens)
         texts = [text.replace(word.word, " ".join(word.tokens)) for text in texts]

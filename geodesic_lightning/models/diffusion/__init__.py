@@ -7,7 +7,7 @@ prediction.py what a network predicts               libraries.py      what they 
 batching.py   batches that fit into memory          placement.py      device, precision, offloading
 lora_file.py  low-rank weights from files           embeddings.py     textual inversion from files
 prompt_length.py  prompts that are too long         compiler.py       what torch.compile needs
-before_loading.py  what is refused at once
+before_loading.py  what is refused at once          prompt_weights.py (word:1.2)
 full_size.py  Stable Diffusion 2's sizes with random weights
 """
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.diffusion import prompt_length
+from geodesic_lightning.models.diffusion import prompt_length, prompt_weights
 
 
 class Network(ABC):
@@ -58,17 +58,39 @@ class Network(ABC):
     def check(self, prompts: Sequence[str], negative: bool = False, long: str = "refuse") -> None:
         """Raise UserError for a prompt that the first tokenizer would cut, or say what becomes of it."""
         tokens = self.pipeline.tokenizer
-        read = [self.converted(prompt, tokens) for prompt in prompts]
+        prompt_weights.check_installed(prompts)
+        read = [self.converted(prompt_weights.plain(prompt), tokens) for prompt in prompts]
         prompt_length.check(tokens, read, long, negative)
 
     def read(self, prompts: Sequence[str], device: torch.device, long: str = "refuse") -> Tensor:
-        """n prompts → (n, rows, width), those that are too long as `long` has it (prompt_length.py)."""
-        chunks = 1
+        """n prompts → (n, rows, width), with their weights, and in pieces where `long` is chunks."""
+        texts, count = [prompt_weights.plain(prompt) for prompt in prompts], 1
         if long == "chunks":
-            chunks = max((self._chunk_count(prompt) for prompt in prompts), default=1)
-        if chunks == 1:
-            return self.embed(list(prompts), device)
-        return self.embed_chunks(list(prompts), device, chunks)
+            count = max((self._chunk_count(text) for text in texts), default=1)
+        read = self.embed(texts, device) if count == 1 else self.embed_chunks(texts, device, count)
+        for k, prompt in enumerate(prompts):
+            if prompt_weights.is_weighted(prompt):
+                states = self.embed_weighted(prompt_weights.fragments(prompt), device, count == 1)
+                read[k, : len(states)] = states
+        return read
+
+    def embed_weighted(
+        self, pieces: list[tuple[str, float]], device: torch.device, truncate: bool
+    ) -> Tensor:
+        """Token states (rows, width) of one prompt in pieces of one weight each."""
+        raise UserError(
+            "The prompt has weights, as (word:1.2), which this model does not read, expected Stable "
+            "Diffusion 1, 2 or XL: leave them out."
+        )
+
+    def _weighted(
+        self, pieces: list[tuple[str, float]], which: str, device: torch.device, **options: bool
+    ) -> Tensor:
+        """The same by one of the encoders."""
+        tokens = getattr(self.pipeline, f"tokenizer{which}")
+        texts = [(self.converted(text, tokens), weight) for text, weight in pieces]
+        encoder = getattr(self.pipeline, f"text_encoder{which}")
+        return prompt_weights.weighted_states(texts, tokens, encoder, device, **options)
 
     def embed_chunks(self, prompts: list[str], device: torch.device, count: int) -> Tensor:
         """n prompts read in `count` pieces of the encoder's length each, laid one after the other."""
@@ -111,6 +133,11 @@ class StableDiffusion(Network):
         states = self.pipeline.text_encoder(ids)[0]
         return states.reshape(len(prompts), -1, states.shape[-1])
 
+    def embed_weighted(
+        self, pieces: list[tuple[str, float]], device: torch.device, truncate: bool
+    ) -> Tensor:
+        return self._weighted(pieces, "", device, truncate=truncate)
+
     def predict(self, x: Tensor, time: Tensor, embedding: Tensor) -> Tensor:
         return self.denoiser(x, time, embedding, return_dict=False)[0]
 
@@ -139,6 +166,18 @@ class StableDiffusionXL(Network):
             )
         pooled = found[0].unflatten(0, (len(prompts), count))[:, 0]
         return self._blanked(_pack(torch.cat(states, -1), pooled), prompts)
+
+    def embed_weighted(
+        self, pieces: list[tuple[str, float]], device: torch.device, truncate: bool
+    ) -> Tensor:
+        """The pooled embedding stays that of the prompt without weights."""
+        return torch.cat(
+            [
+                self._weighted(pieces, which, device, truncate=truncate, penultimate=True)
+                for which in ("", "_2")
+            ],
+            -1,
+        )
 
     def _blanked(self, packed: Tensor, prompts: list[str]) -> Tensor:
         """Zeros in the place of empty prompts, where the pipeline says so."""
