@@ -139,7 +139,7 @@ def tokenizer(source: Source) -> Any:
                     return transformers.CLIPTokenizer.from_pretrained(
                         where,
                         subfolder="tokenizer",
-                        revision=None if single else source.revision,
+                        revision=(None if single else source.revision) or "main",
                         local_files_only=reached.local_files_only,
                     )
             except Exception:
@@ -239,9 +239,9 @@ def _from_file_and(config: str, path: Path, source: Source) -> Loaded:
     unwanted = {"feature_extractor", *source.without} & set(index)
     options: dict[str, Any] = {part: None for part in sorted(unwanted | absent)}
     if local.is_dir():
-        for part in sorted(local.iterdir()):
-            if part.is_dir():
-                check_settings(part)
+        for folder in sorted(local.iterdir()):
+            if folder.is_dir():
+                check_settings(folder)
     keys, metadata = _header(path)
     for part, names in PLACES.items():
         wanted = keys and part in index and part not in options
