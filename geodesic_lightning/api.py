@@ -321,8 +321,10 @@ def _run(
         score = partial(Score, field=FIELDS[score](), seed=seed)
     if isinstance(model, str):
         from geodesic_lightning.models.diffusion import DiffusionModel, embedded
+        from geodesic_lightning.score.long_prompts import check_before_loading
 
         make = embedded if model == "embedded" else partial(DiffusionModel, model, name=model)
+        check_before_loading(make, condition, given.prompts)
         model = make(scheduler=scheduler or Scheduler())
     elif scheduler is not None:
         raise UserError("scheduler: the model given has its own, expected None.")

@@ -103,7 +103,7 @@ class Model(Protocol):
         device: where it computes.
         timestep: τ of the path, of `timesteps` T. sigma: σ_τ = √(1 − ᾱ_τ).
         evaluations: latents that the network has seen.
-        source: the weights that were loaded; None where there are none.
+        source: the weights that were loaded; None where there are none. facts: what else the summary says of them.
         manifold: the space its latents live in; None where it names none.
         denoiser: the network into whose layers decoders may reach; None where there is none.
     """
@@ -117,6 +117,7 @@ class Model(Protocol):
     sigma: float
     evaluations: int
     source: str | None
+    facts: Any
     manifold: Manifold | None
 
     @property

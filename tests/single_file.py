@@ -125,3 +125,59 @@ def _renamed(state: dict, places: dict, resnet: dict, attention: dict | None = N
         old = next((o for o in names if rest.startswith(f"{o}.")), None)
         found[places[start] + (rest if old is None else names[old] + rest[len(old) :])] = value
     return found
+
+
+def save_sd3(pipeline, file: Path) -> Path:
+    """Write Stable Diffusion 3's layout of a pipeline without its text encoders; returns the file."""
+    tensors = {
+        f"model.diffusion_model.{k}": v for k, v in transformer(pipeline.transformer).items()
+    }
+    tensors |= {f"first_stage_model.{k}": v for k, v in vae(pipeline.vae).items()}
+    save_file({k: v.contiguous() for k, v in tensors.items()}, file)
+    return file
+
+
+def transformer(network) -> dict:
+    """SD3Transformer2DModel's weights, renamed; q, k and v are one matrix."""
+    places = {
+        "pos_embed.pos_embed": "pos_embed", "pos_embed.proj.": "x_embedder.proj.",
+        "time_text_embed.timestep_embedder.linear_1.": "t_embedder.mlp.0.",
+        "time_text_embed.timestep_embedder.linear_2.": "t_embedder.mlp.2.",
+        "time_text_embed.text_embedder.linear_1.": "y_embedder.mlp.0.",
+        "time_text_embed.text_embedder.linear_2.": "y_embedder.mlp.2.",
+        "proj_out.": "final_layer.linear.",
+    }  # fmt: skip
+    block = {
+        "attn.to_out.0.": "x_block.attn.proj.", "attn.to_add_out.": "context_block.attn.proj.",
+        "norm1.linear.": "x_block.adaLN_modulation.1.",
+        "norm1_context.linear.": "context_block.adaLN_modulation.1.",
+        "ff.net.0.proj.": "x_block.mlp.fc1.", "ff.net.2.": "x_block.mlp.fc2.",
+        "ff_context.net.0.proj.": "context_block.mlp.fc1.",
+        "ff_context.net.2.": "context_block.mlp.fc2.",
+    }  # fmt: skip
+    state, found = network.state_dict(), {}
+    last = f"transformer_blocks.{network.config.num_layers - 1}."
+    for key, value in state.items():
+        if key.startswith("norm_out.linear."):
+            found["final_layer.adaLN_modulation.1." + key.rpartition(".")[2]] = _swapped(value)
+            continue
+        if not key.startswith("transformer_blocks."):
+            start = next((s for s in places if key.startswith(s)), "")
+            found[places.get(start, "") + key[len(start) :]] = value
+            continue
+        _, number, rest = key.split(".", 2)
+        into = f"joint_blocks.{number}."
+        for first, side in (("to_q", "x_block"), ("add_q_proj", "context_block")):
+            if rest.startswith(f"attn.{first}."):
+                parts = [state[key.replace(first, first.replace("q", c))] for c in "qkv"]
+                found[f"{into}{side}.attn.qkv.{rest.rpartition('.')[2]}"] = torch.cat(parts)
+        for new, old in block.items():
+            if rest.startswith(new):
+                end = key.startswith(last) and new == "norm1_context.linear."
+                found[into + old + rest[len(new) :]] = _swapped(value) if end else value
+    return found
+
+
+def _swapped(value: torch.Tensor) -> torch.Tensor:
+    """Scale and shift in the order of the first releases."""
+    return torch.cat(value.chunk(2, 0)[::-1])

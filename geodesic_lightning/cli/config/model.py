@@ -18,8 +18,10 @@ class Diffusion:
     local_files_only: bool = False
     allow_pickle: bool = False
     without: list[str] = field(default_factory=list)
-    lora: str | None = None
-    lora_scale: float = 1.0
+    prediction: str = "auto"
+    lora: Any = None
+    lora_scale: Any = 1.0
+    embeddings: Any = field(default_factory=list)
     size: Any = None
     alpha: dict[str, float] = field(default_factory=dict)
     batch_size: Any = "auto"
@@ -38,8 +40,9 @@ class Embedded:
     _partial_: bool = True
     name: str = "embedded"
     alpha: dict[str, float] = field(default_factory=dict)
-    lora: str | None = None
-    lora_scale: float = 1.0
+    lora: Any = None
+    lora_scale: Any = 1.0
+    embeddings: Any = field(default_factory=list)
     size: Any = None
     batch_size: Any = "auto"
     dtype: str = "auto"

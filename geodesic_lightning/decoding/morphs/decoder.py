@@ -87,7 +87,10 @@ class MorphDecoder(Decoder):
             x = adain(x, x[0], x[1], whole)
         embedding = self.condition(whole.to(points))
         if self.guide:
-            embedding[2:] = self.model.embed([self.guide])[0].to(embedding)
+            guide = self.model.embed([self.guide])
+            if guide.shape[1] != embedding.shape[1]:
+                guide = self.model.lengthen(guide, embedding.shape[1])
+            embedding[2:] = guide[0].to(embedding)
         if self.lora is not None and self.lora.rank is None:
             self.lora.adapt(self.model, self._film(path, low_rank.DIVERSE + 1))
         nulls = self.nulls

@@ -1,10 +1,14 @@
 """Latent diffusion models behind one interface; only this folder imports diffusers.
 
-model.py      DiffusionModel and its verbs          loading.py    folder, file or hub → pipeline
-networks.py   Stable Diffusion 1, 2, XL and 3       folder.py     what a local folder lacks
-noise_schedule.py  noise levels, prediction → ε     failures.py   why weights do not load
-batching.py   batches that fit into memory          placement.py  device, precision, offloading
-lora_file.py  low-rank weights from a file          size.py       sizes of images, square or not
+model.py      DiffusionModel and its verbs          loading.py        folder, file or hub → pipeline
+networks.py   Stable Diffusion 1, 2, XL and 3       folder.py         what a local folder lacks
+noise_schedule.py  levels, prediction → ε           failures.py       why weights do not load
+prediction.py what a network predicts               libraries.py      what they say; a silent hub
+batching.py   batches that fit into memory          placement.py      device, precision, offloading
+lora_file.py  low-rank weights from files           embeddings.py     textual inversion from files
+prompt_length.py  prompts that are too long         compiler.py       what torch.compile needs
+before_loading.py  what is refused at once          prompt_weights.py (word:1.2)
+size.py       sizes of images, square or not
 full_size.py  Stable Diffusion 2's sizes with random weights
 """
 
@@ -30,4 +34,5 @@ def embedded(
     options = {"knows": EMBEDDED_KNOWS, **options}
     model = DiffusionModel(folder, alpha=alpha or EMBEDDED_ALPHA, name=name, **options)
     model.source = model.source.replace(folder, "shipped")
+    model.trust()  # it is known what it predicts
     return model

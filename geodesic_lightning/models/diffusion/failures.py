@@ -29,7 +29,10 @@ def why(error: BaseException, local_files_only: bool = False) -> str:
     if "no such modeling files are available" in text:
         return "has no weights of this model.variant"
     if "safetensors" in text and "no file named" in text:
-        return f"no .safetensors weights; {SAFE}"
+        return (
+            "no plain .safetensors weights: where a repository has only those of a variant, give "
+            f"model.variant=fp16, say; {SAFE}"
+        )
     if local_files_only and "LocalEntryNotFoundError" in names:
         return "not in this machine's cache, and model.local_files_only=true"
     if names & {

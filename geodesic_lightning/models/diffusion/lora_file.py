@@ -1,53 +1,82 @@
-"""Low-rank weights from a file, added to a pipeline's own for good: W + scale · B A."""
+"""Low-rank weights from files, added to a pipeline's own for good: W + scale · s · B A.
+
+s is what the file's layout says it is: α/r, α/√r (rank-stabilised), or another for each layer. The
+layouts are read by the libraries that write them: diffusers reads its own and kohya's, with what
+stands in the file's metadata; peft reads its own.
+"""
 
 from __future__ import annotations
 
-import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.diffusion.folder import is_pointer, pointer_words
 
 NAMES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
+ALPHA = ".alpha"  # how kohya ends the name of a layer's α
 PEFT = "base_model.model."  # how peft begins the names of its weights
 
 
-def add_lora(pipeline, lora: str, scale: float = 1.0) -> Path:
+def add_loras(
+    pipeline: Any, loras: str | Sequence[str], scales: float | Sequence[float] = 1.0
+) -> list[tuple[float, Path]]:
+    """Add several, one after the other; the scale and the file of each.
+
+    Raises:
+        UserError: as for one, or the scales are neither one for all nor one for each.
+    """
+    names = [loras] if isinstance(loras, str | Path) else list(loras)
+    numbers = [scales] if isinstance(scales, int | float) else list(scales)
+    if len(numbers) == 1:
+        numbers *= len(names)
+    if len(numbers) != len(names):
+        raise UserError(
+            f"model.lora_scale: got {len(numbers)} for {len(names)} model.lora, expected one for all "
+            "or one for each."
+        )
+    return [(scale, add_lora(pipeline, name, scale)) for name, scale in zip(names, numbers)]
+
+
+def add_lora(pipeline: Any, lora: str, scale: float = 1.0) -> Path:
     """Add the weights of a folder or a .safetensors file; the file that was read.
 
-    Layouts are those that diffusers reads, and peft's own (adapter_model.safetensors beside
-    adapter_config.json), taken to be the denoiser's.
+    Layouts are kohya's, diffusers', and peft's (adapter_model.safetensors beside
+    adapter_config.json), the last taken to be the denoiser's.
 
     Raises:
         UserError: there is no such file, it holds none, or they do not fit the pipeline.
     """
     file = _file(Path(lora).expanduser())
+    if is_pointer(file):
+        raise UserError(f"model.lora: {pointer_words(file, file.parent)}.")
     try:
         import peft  # noqa: F401
-        from safetensors.torch import load_file
     except ImportError as error:
         raise UserError(
             "model.lora: low-rank weights need peft: pip install 'geodesic-lightning[morphs]'."
         ) from error
-    denoiser = "unet" if hasattr(pipeline, "unet") else "transformer"
-    before = {key: value.clone() for key, value in _weights(getattr(pipeline, denoiser)).items()}
+    denoiser = pipeline.unet if hasattr(pipeline, "unet") else pipeline.transformer
+    before = {key: value.clone() for key, value in _weights(denoiser).items()}
     try:
-        weights = load_file(file)
-        if any(key.startswith(PEFT) for key in weights):
-            weights = _of_peft(weights, denoiser, file.parent)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            pipeline.load_lora_weights(weights, adapter_name="given")
-            pipeline.fuse_lora(components=_loaded(pipeline), lora_scale=scale)
-            pipeline.unload_lora_weights()
+            if any(key.startswith(PEFT) for key in _keys(file)):
+                _merge_by_peft(denoiser, file, scale)
+            else:
+                _fuse_by_diffusers(pipeline, file, scale)
+    except UserError:
+        raise
     except Exception as error:  # what libraries make of files that are not as they should be
         raise UserError(
             f"model.lora: the low-rank weights of {file} do not fit this model "
             f"({' '.join(str(error).split())[:200] or type(error).__name__}): give others, or null."
         ) from error
-    after = _weights(getattr(pipeline, denoiser))
+    after = _weights(denoiser)
     if scale and all(value.equal(after[key]) for key, value in before.items()):
         raise UserError(
             f"model.lora: {file} changes nothing in this model's denoiser, expected low-rank weights of "
@@ -74,21 +103,62 @@ def _file(path: Path) -> Path:
     )
 
 
-def _of_peft(weights: dict[str, Tensor], denoiser: str, folder: Path) -> dict[str, Tensor]:
-    """peft's names and scale, α/r, in diffusers' form."""
-    config = folder / "adapter_config.json"
-    known = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
-    scale = known.get("lora_alpha", 1) / known["r"] if known.get("r") else 1.0
-    return {
-        key.replace(PEFT, f"{denoiser}."): value * scale if ".lora_B." in key else value
-        for key, value in weights.items()
-    }
+def _keys(file: Path) -> list[str]:
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as opened:
+        return list(opened.keys())
 
 
-def _loaded(pipeline) -> list[str]:
-    """The parts that the adapter went into."""
-    return [name for name, where in pipeline.get_list_adapters().items() if where]
+def _fuse_by_diffusers(pipeline: Any, file: Path, scale: float) -> None:
+    if any(key.endswith(ALPHA) for key in _keys(file)):
+        pipeline.load_lora_weights(_scaled(file), adapter_name="given")
+    else:
+        pipeline.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name="given")
+    parts = [name for name, where in pipeline.get_list_adapters().items() if where]
+    pipeline.fuse_lora(components=parts, lora_scale=scale)
+    pipeline.unload_lora_weights()
 
 
-def _weights(denoiser) -> dict[str, Tensor]:
+def _scaled(file: Path) -> dict[str, Tensor]:
+    """kohya's weights with each layer's α/r in its own lora_up.
+
+    diffusers 0.42 loses the α of layers that have another than most have.
+    """
+    from safetensors.torch import load_file
+
+    weights = load_file(file)
+    for key in [key for key in weights if key.endswith(ALPHA)]:
+        layer, alpha = key.removesuffix(ALPHA), float(weights.pop(key))
+        down, up = f"{layer}.lora_down.weight", f"{layer}.lora_up.weight"
+        if down in weights and up in weights:
+            weights[up] = weights[up].float() * (alpha / len(weights[down]))
+    return weights
+
+
+def _merge_by_peft(denoiser: nn.Module, file: Path, scale: float) -> None:
+    import peft
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from safetensors.torch import load_file
+
+    if not (file.parent / "adapter_config.json").is_file():
+        raise UserError(
+            f"model.lora: adapter_config.json is missing beside {file}, without it the weights' scale "
+            "is not known: put it there, or give a file of diffusers' or kohya's layout."
+        )
+    config = peft.PeftConfig.from_pretrained(str(file.parent))
+    wrapped = peft.get_peft_model(denoiser, config)  # type: ignore[arg-type]
+    unread = peft.set_peft_model_state_dict(wrapped, load_file(file)).unexpected_keys
+    if unread:
+        wrapped.unload()
+        raise ValueError(f"no place for {unread[0]}")
+    for layer in wrapped.modules():
+        if isinstance(layer, BaseTunerLayer):
+            layer.scale_layer(scale)
+    wrapped.merge_and_unload()
+    if hasattr(denoiser, "peft_config"):  # peft's own note: nothing of the adapter is left
+        del denoiser.peft_config
+
+
+def _weights(denoiser: nn.Module) -> dict[str, Tensor]:
     return {key: value for key, value in denoiser.state_dict().items() if "attn" in key}

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,9 +28,18 @@ from geodesic_lightning.models import samplers as ode
 from geodesic_lightning.models.diffusion import loading
 from geodesic_lightning.models.diffusion import noise_schedule as levels
 from geodesic_lightning.models.diffusion.batching import Chunks
-from geodesic_lightning.models.diffusion.lora_file import add_lora
+from geodesic_lightning.models.diffusion.compiler import check_compiler
+from geodesic_lightning.models.diffusion.embeddings import add_embeddings, read_embeddings
+from geodesic_lightning.models.diffusion.libraries import hushed
+from geodesic_lightning.models.diffusion.lora_file import add_loras
 from geodesic_lightning.models.diffusion.networks import FAMILIES
 from geodesic_lightning.models.diffusion.placement import Placement, dtype_named
+from geodesic_lightning.models.diffusion.prediction import (
+    SHARES,
+    check_prediction,
+    errors,
+    recognised,
+)
 from geodesic_lightning.models.diffusion.size import given_size, own_shape
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.protocols import Manifold
@@ -46,27 +57,31 @@ class DiffusionModel:
         alpha: the density exponent recommended for each score, by name.
         batch_size: latents a network call; auto begins with what should fit and halves where memory
             runs out.
-        dtype: of the networks; auto is bfloat16 on a GPU that has it, else float32. Latents stay
-            float32.
+        dtype: of the networks; auto is bfloat16 on a CUDA GPU that computes in it, float16 on an older
+            one, else float32. Latents stay float32.
         vae_dtype: of the VAE; auto is float32.
         config: for a single file, where the pipeline's configuration and tokenizer are.
         revision, variant, local_files_only: passed to the hub.
         allow_pickle: pickled weights may be read.
         without: components to leave out, as text_encoder_3 and tokenizer_3.
-        lora: low-rank weights to add for good, a folder or a .safetensors file; lora_scale: how much.
+        prediction: what the network predicts, epsilon, v_prediction or sample; auto takes the file's
+            or configuration's word, and tries it with the first picture.
+        lora: low-rank weights to add for good, a folder or a .safetensors file, or several; lora_scale:
+            how much, one number or one for each.
+        embeddings: files of textual inversion, new words for prompts.
         size: (height, width) of images in px; None is what the model was trained at, "auto" near that
             number of pixels in the pictures' own shape.
         knows: dB; pictures that come back from their own latents by less are said to be none that the
             model knows. None looks at no picture.
         attention_slicing, vae_slicing, vae_tiling: less memory, more time.
         offload: only the part at work is on the GPU.
-        compile: compile the denoiser (slow first call).
+        compile: compile the denoiser (slow first call; needs a compiler).
         name: what summaries call it.
 
     Attributes:
         evaluations: latents the denoiser has seen. timestep: τ of timesteps T. sigma: σ_τ.
             latent_shape.
-        image_size: (height, width) in px. source: weights that were loaded. prediction: what the denoiser predicts.
+        image_size: (height, width) in px. source: weights that were loaded.
 
     Raises:
         UserError: the weights are not to be had, or are not those of a Stable Diffusion.
@@ -86,8 +101,10 @@ class DiffusionModel:
         local_files_only: bool = False,
         allow_pickle: bool = False,
         without: Sequence[str] = (),
-        lora: str | None = None,
-        lora_scale: float = 1.0,
+        prediction: str = "auto",
+        lora: str | Sequence[str] | None = None,
+        lora_scale: float | Sequence[float] = 1.0,
+        embeddings: str | Sequence[str] = (),
         size: int | Sequence[int] | str | None = None,
         attention_slicing: bool = False,
         vae_slicing: bool = False,
@@ -102,6 +119,10 @@ class DiffusionModel:
         wanted = given_size(size)
         precision = dtype_named("dtype", dtype), dtype_named("vae_dtype", vae_dtype)
         self.knows = knows
+        check_prediction(prediction)
+        if compile:
+            check_compiler()
+        words = read_embeddings(embeddings)
         self.name, self.alpha = name, dict(alpha or {})
         self.manifold: Manifold | None = None  # it names none: its latents live near a sphere
         self.evaluations = 0
@@ -109,14 +130,19 @@ class DiffusionModel:
             pretrained, config, revision, variant, local_files_only, allow_pickle, tuple(without),
             precision[0] or torch.float32,
         )  # fmt: skip
-        pipeline, self.source = loading.load(source)
-        if lora:
-            self.source += f" with {lora_scale:g} × {add_lora(pipeline, lora, lora_scale)}"
+        pipeline, self.source, self._prediction_from = loading.load(source)
+        with hushed():
+            added = add_loras(pipeline, lora or [], lora_scale)
+            add_embeddings(pipeline, words)
+        self.source += "".join(f" with {scale:g} × {file}" for scale, file in added)
+        self.source += "".join(f" with the word {one.word} of {one.file}" for one in words)
         log.info("%s: weights of %s", name, self.source)
         self._network = FAMILIES[type(pipeline).__name__](pipeline)
         self._vae = pipeline.vae
         self._levels = levels.of_scheduler(pipeline.scheduler)
-        self.prediction = self._levels.prediction
+        self._untried = prediction == "auto" and self._levels.shares is None
+        if prediction != "auto":
+            self._read_as(prediction, "setting")
         parts = {
             n: getattr(pipeline, n)
             for n in ("vae", self._network.denoiser_name, *self._network.encoders)
@@ -139,6 +165,20 @@ class DiffusionModel:
         self._begin_chunks()
         self.use(scheduler or Scheduler())
 
+    @property
+    def prediction(self) -> str:
+        """What the denoiser is taken to predict, one of noise_schedule.PREDICTIONS."""
+        return self._levels.prediction
+
+    def trust(self) -> None:
+        """Do not try the prediction: the configuration is known to be right."""
+        self._untried = False
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a summary says of the model: the prediction, and who said so."""
+        return {"prediction": self.prediction, "prediction_from": self._prediction_from}
+
     def use(self, scheduler: Scheduler) -> None:
         """Take another sampler or noise level from now on."""
         self.scheduler = scheduler
@@ -149,7 +189,8 @@ class DiffusionModel:
     def to(self, device: torch.device | str) -> DiffusionModel:
         """Move the networks, and set their precision for that device."""
         device = torch.device(device)
-        self._placement.to(device)
+        with hushed():
+            self._placement.to(device)
         self._begin_chunks()
         return self
 
@@ -240,8 +281,10 @@ class DiffusionModel:
             return self._vae.encode(images).latent_dist.mean.float()
 
         self._placement.ready("vae")
-        latents = self._pictures.map(one, images)
-        return (latents - self._shift) * self._vae.config.scaling_factor
+        latents = (self._pictures.map(one, images) - self._shift) * self._vae.config.scaling_factor
+        if self._untried:
+            self._try_prediction(latents[:1])
+        return latents
 
     def given(self, frames: Frames) -> Tensor:
         """The frames' own images (n, 3, H, W), as they stand at the ends of a film."""
@@ -284,17 +327,25 @@ class DiffusionModel:
         return getattr(self._vae.config, "shift_factor", None) or 0.0
 
     @torch.inference_mode()
-    def embed(self, prompts: Sequence[str], negative: bool = False) -> Tensor:
+    def embed(self, prompts: Sequence[str], negative: bool = False, long: str = "refuse") -> Tensor:
         """n prompts → embeddings (n, rows, width).
 
-        `negative` marks what a score contrasts the path's prompts with; such a prompt may be cut.
+        `negative` marks what a score contrasts the path's prompts with; such a prompt may be cut. `long`
+        is what becomes of others that are too long (prompt_length.py); with chunks, rows are those of the
+        longest.
 
         Raises:
-            UserError: another prompt has more tokens than the text encoder takes.
+            UserError: another prompt has more tokens than the text encoder takes, and `long` is refuse.
         """
-        self._network.check(prompts, negative)
-        self._placement.ready(*self._network.encoders)
-        return self._network.embed(list(prompts), self.device).float()
+        with hushed():
+            self._network.check(prompts, negative, long)
+            self._placement.ready(*self._network.encoders)
+            found = self._network.read(prompts, self.device, "truncate" if negative else long)
+        return found.float()
+
+    def lengthen(self, embedding: Tensor, rows: int) -> Tensor:
+        """An embedding (n, own rows, width) with as many rows as another, to stand in one batch with it."""
+        return self._network.lengthen(embedding, rows)
 
     def noise_prediction(self, x: Tensor, t: Tensor | int, embedding: Tensor) -> Tensor:
         """ε(x, t, c), like the latents x (n, *latent_shape).
@@ -303,6 +354,15 @@ class DiffusionModel:
         """
         times = torch.as_tensor(t).cpu().expand(len(x))
         self.evaluations += len(x)
+
+        def many(*part: Tensor) -> Tensor:
+            return self._answer(*part).to(x)
+
+        predicted = parallel.shared(many, x, times, embedding)
+        return self._levels.noise(predicted, x, times).contiguous()
+
+    def _answer(self, x: Tensor, times: Tensor, embedding: Tensor) -> Tensor:
+        """What the network predicts, as it was trained to, like x."""
         dtype = self._placement.dtype_of(self._network.denoiser_name)
         format = torch.channels_last if x.dim() == 4 else torch.contiguous_format
 
@@ -314,12 +374,43 @@ class DiffusionModel:
             )
 
         self._placement.ready(self._network.denoiser_name)
+        return self._chunks.map(one, x, times, embedding)
 
-        def many(*part: Tensor) -> Tensor:
-            return self._chunks.map(one, *part).to(x)
+    def _read_as(self, prediction: str, told: str) -> None:
+        """Take the network's answers for another prediction from now on."""
+        if self._levels.shares is not None:
+            raise UserError(
+                f"model.prediction: got {prediction!r}, but {self.name} is a rectified flow, which predicts "
+                "its velocity: leave auto."
+            )
+        self._levels, self._prediction_from = replace(self._levels, prediction=prediction), told
 
-        predicted = parallel.shared(many, x, times, embedding)
-        return self._levels.noise(predicted, x, times).contiguous()
+    def _try_prediction(self, clean: Tensor) -> None:
+        """Noise one picture's latent, look at what the network makes of it, and believe that (prediction.py)."""
+        self._untried = False
+        times = (torch.tensor(SHARES) * len(self._levels)).long()
+        alphas = self._levels.alphas_cumprod[times]
+        clean = clean.expand(len(times), *clean.shape[1:])
+        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)).to(clean)
+        share = alphas.to(clean).reshape(-1, *[1] * (clean.dim() - 1))
+        x = share.sqrt() * clean + (1 - share).sqrt() * noise
+        blank = self.embed([""]).expand(len(times), -1, -1)
+        found = errors(self._answer(x, times, blank).to(clean), clean, noise, alphas)
+        seen, configured = recognised(found, self.prediction), self.prediction
+        said = ", ".join(f"{kind} {error:.2f}" for kind, error in found.items())
+        if seen is None:
+            log.warning(
+                "%s: read as %s, the network predicts no better than nothing (relative errors %s): its weights "
+                "may not be trained, or not fit; model.prediction= says what they predict.",
+                self.name, configured, said,
+            )  # fmt: skip
+        elif seen != configured:
+            self._read_as(seen, "trial")
+            log.warning(
+                "%s: the network predicts %s, not %s as configured (relative errors %s): it is read so; "
+                "model.prediction=%s says it for good.",
+                self.name, seen, configured, said, seen,
+            )  # fmt: skip
 
     @torch.inference_mode()
     def invert(self, latents: Tensor, embedding: Tensor) -> Tensor:

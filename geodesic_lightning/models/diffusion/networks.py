@@ -11,7 +11,6 @@ then interpolated, optimised, joined and cut as one, whatever the network.
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -20,9 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.diffusion import prompt_length, prompt_weights
 from geodesic_lightning.models.diffusion.size import check_size
-
-log = logging.getLogger("geodesic_lightning")
 
 
 class Network(ABC):
@@ -77,23 +75,71 @@ class Network(ABC):
     def predict(self, x: Tensor, time: Tensor, embedding: Tensor) -> Tensor:
         """What the network was trained to predict, like x (n, *latent_shape), at times (n,)."""
 
-    def check(self, prompts: Sequence[str], negative: bool = False) -> None:
-        """Raise UserError for a prompt that the first tokenizer would cut; say so of a negative one.
+    def check(self, prompts: Sequence[str], negative: bool = False, long: str = "refuse") -> None:
+        """Raise UserError for a prompt that the first tokenizer would cut, or say what becomes of it."""
+        tokens = self.pipeline.tokenizer
+        prompt_weights.check_installed(prompts)
+        read = [self.converted(prompt_weights.plain(prompt), tokens) for prompt in prompts]
+        prompt_length.check(tokens, read, long, negative)
 
-        What an image shows must be read whole; what it must not show may be read in part.
+    def read(self, prompts: Sequence[str], device: torch.device, long: str = "refuse") -> Tensor:
+        """n prompts → (n, rows, width), with their weights, and in pieces where `long` is chunks."""
+        texts, count = [prompt_weights.plain(prompt) for prompt in prompts], 1
+        if long == "chunks":
+            count = max((self._chunk_count(text) for text in texts), default=1)
+        read = self.embed(texts, device) if count == 1 else self.embed_chunks(texts, device, count)
+        for k, prompt in enumerate(prompts):
+            if prompt_weights.is_weighted(prompt):
+                states = self.embed_weighted(prompt_weights.fragments(prompt), device, count == 1)
+                read[k, : len(states)] = states
+        return read
+
+    def embed_weighted(
+        self, pieces: list[tuple[str, float]], device: torch.device, truncate: bool
+    ) -> Tensor:
+        """Token states (rows, width) of one prompt in pieces of one weight each."""
+        raise UserError(
+            "The prompt has weights, as (word:1.2), which this model does not read, expected Stable "
+            "Diffusion 1, 2 or XL: leave them out."
+        )
+
+    def _weighted(
+        self, pieces: list[tuple[str, float]], which: str, device: torch.device, **options: bool
+    ) -> Tensor:
+        """The same by one of the encoders."""
+        tokens = getattr(self.pipeline, f"tokenizer{which}")
+        texts = [(self.converted(text, tokens), weight) for text, weight in pieces]
+        encoder = getattr(self.pipeline, f"text_encoder{which}")
+        return prompt_weights.weighted_states(texts, tokens, encoder, device, **options)
+
+    def embed_chunks(self, prompts: list[str], device: torch.device, count: int) -> Tensor:
+        """n prompts read in `count` pieces of the encoder's length each, laid one after the other."""
+        raise UserError(
+            "condition.long_prompts=chunks: this model reads its prompts together with the image, in one "
+            "piece, expected Stable Diffusion 1, 2 or XL: take truncate, or shorten the prompt."
+        )
+
+    def lengthen(self, embedding: Tensor, rows: int) -> Tensor:
+        """An embedding (n, own rows, width) as long as another's: its rows are repeated.
+
+        Cross-attention over rows that are all repeated equally often is what it was over them once.
         """
-        limit = self.pipeline.tokenizer.model_max_length
-        for prompt in prompts:
-            count = len(self.pipeline.tokenizer(prompt).input_ids)
-            if count <= limit:
-                continue
-            told = (
-                f"The prompt {_shortened(prompt)!r} has {count} tokens, the model's text encoder "
-                f"takes {limit} (two of them mark start and end)"
-            )
-            if not negative:
-                raise UserError(f"{told}: shorten it.")
-            log.warning("%s: the rest of this negative prompt is not read.", told)
+        return embedding.repeat(1, rows // embedding.shape[1], 1)
+
+    def converted(self, prompt: str, tokenizer: Any) -> str:
+        """The prompt with one token for each vector of a word that was added to the tokenizer."""
+        convert = getattr(self.pipeline, "maybe_convert_prompt", None)
+        return prompt if convert is None else convert(prompt, tokenizer)
+
+    def _chunk_count(self, prompt: str) -> int:
+        tokens = self.pipeline.tokenizer
+        return prompt_length.chunk_count(tokens, self.converted(prompt, tokens))
+
+    def _chunks(self, prompts: list[str], tokens: Any, count: int, device: torch.device) -> Tensor:
+        """Token ids (n · count, length) of the prompts' pieces."""
+        texts = [self.converted(prompt, tokens) for prompt in prompts]
+        rows = [row for text in texts for row in prompt_length.chunks(tokens, text, count)]
+        return torch.tensor(rows, device=device)
 
 
 class StableDiffusion(Network):
@@ -101,6 +147,16 @@ class StableDiffusion(Network):
 
     def embed(self, prompts: list[str], device: torch.device) -> Tensor:
         return self.pipeline.encode_prompt(prompts, device, 1, False)[0]
+
+    def embed_chunks(self, prompts: list[str], device: torch.device, count: int) -> Tensor:
+        ids = self._chunks(prompts, self.pipeline.tokenizer, count, device)
+        states = self.pipeline.text_encoder(ids)[0]
+        return states.reshape(len(prompts), -1, states.shape[-1])
+
+    def embed_weighted(
+        self, pieces: list[tuple[str, float]], device: torch.device, truncate: bool
+    ) -> Tensor:
+        return self._weighted(pieces, "", device, truncate=truncate)
 
     def predict(self, x: Tensor, time: Tensor, embedding: Tensor) -> Tensor:
         return self.denoiser(x, time, embedding, return_dict=False)[0]
@@ -114,10 +170,45 @@ class StableDiffusionXL(Network):
             prompts, device=device, do_classifier_free_guidance=False
         )
         packed = _pack(states, pooled)
-        if self.pipeline.config.force_zeros_for_empty_prompt:
-            empty = torch.tensor([prompt == "" for prompt in prompts], device=packed.device)
-            packed = packed.masked_fill(empty[:, None, None], 0.0)
-        return packed
+        return self._blanked(packed, prompts)
+
+    def embed_chunks(self, prompts: list[str], device: torch.device, count: int) -> Tensor:
+        """The pooled embedding is that of the first piece."""
+        pipeline, states = self.pipeline, []
+        for tokens, encoder in (
+            (pipeline.tokenizer, pipeline.text_encoder),
+            (pipeline.tokenizer_2, pipeline.text_encoder_2),
+        ):
+            ids = self._chunks(prompts, tokens, count, device)
+            found = encoder(ids, output_hidden_states=True)
+            states.append(
+                found.hidden_states[-2].reshape(len(prompts), -1, found.hidden_states[-2].shape[-1])
+            )
+        pooled = found[0].unflatten(0, (len(prompts), count))[:, 0]
+        return self._blanked(_pack(torch.cat(states, -1), pooled), prompts)
+
+    def embed_weighted(
+        self, pieces: list[tuple[str, float]], device: torch.device, truncate: bool
+    ) -> Tensor:
+        """The pooled embedding stays that of the prompt without weights."""
+        return torch.cat(
+            [
+                self._weighted(pieces, which, device, truncate=truncate, penultimate=True)
+                for which in ("", "_2")
+            ],
+            -1,
+        )
+
+    def _blanked(self, packed: Tensor, prompts: list[str]) -> Tensor:
+        """Zeros in the place of empty prompts, where the pipeline says so."""
+        if not self.pipeline.config.force_zeros_for_empty_prompt:
+            return packed
+        empty = torch.tensor([prompt == "" for prompt in prompts], device=packed.device)
+        return packed.masked_fill(empty[:, None, None], 0.0)
+
+    def lengthen(self, embedding: Tensor, rows: int) -> Tensor:
+        states, pooled = embedding[:, :-1], embedding[:, -1:]
+        return torch.cat([states.repeat(1, (rows - 1) // states.shape[1], 1), pooled], 1)
 
     def predict(self, x: Tensor, time: Tensor, embedding: Tensor) -> Tensor:
         # The image's own size, where its crop began, and the size asked for (SDXL, section 2.2).
@@ -171,7 +262,3 @@ def _pack(states: Tensor, pooled: Tensor) -> Tensor:
 
 def _unpack(embedding: Tensor, width: int) -> tuple[Tensor, Tensor]:
     return embedding[:, :-1], embedding[:, -1, :width]
-
-
-def _shortened(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,9 +1,10 @@
 """Where the parts of a frozen pipeline stand, and in which precision.
 
-networks   bfloat16 or float16 on a GPU, float32 on a CPU; nodes and geometry are float32 outside,
-always VAE        float32 unless asked otherwise: in float16 its activations overflow, in bfloat16 a
-picture keeps two digits, and it is called a few times a run where the network is called hundreds of
-times
+networks   bfloat16 on a CUDA GPU that computes in it, float16 on an older one, float32 on a CPU and
+           on Apple's GPUs; nodes and geometry are float32 outside, always
+VAE        float32 unless asked otherwise: in float16 its activations overflow, in bfloat16 a picture
+           keeps two digits, and it is called a few times a run where the network is called hundreds
+           of times
 """
 
 from __future__ import annotations
@@ -25,9 +26,18 @@ def dtype_named(key: str, name: str) -> torch.dtype | None:
 
 def fastest(device: torch.device) -> torch.dtype:
     """The precision in which networks run where nothing else was asked for."""
-    if device.type != "cuda":
+    cuda = device.type == "cuda"
+    return precision(device.type, cuda and torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def precision(kind: str, bfloat16: bool) -> torch.dtype:
+    """The same by the kind of device, as cuda, and whether its hardware computes in bfloat16.
+
+    Older GPUs (V100, T4) only emulate bfloat16, at a fraction of float16's speed.
+    """
+    if kind != "cuda":
         return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if bfloat16 else torch.float16
 
 
 class Placement:

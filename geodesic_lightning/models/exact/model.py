@@ -70,6 +70,7 @@ class ExactModel:
         self.manifold = self.density.manifold
         self.evaluations = 0
         self.source: str | None = None  # there are no weights
+        self.facts: dict[str, str] = {}
         self._ends = self.density.ends
 
     def to(self, device: str | torch.device) -> ExactModel:
@@ -116,7 +117,7 @@ class ExactModel:
             )
         return self._ends.to(self.device)
 
-    def embed(self, prompts: Sequence[str], negative: bool = False) -> Tensor:
+    def embed(self, prompts: Sequence[str], negative: bool = False, long: str = "refuse") -> Tensor:
         """n prompts give (n, 1, 1) float64: 1 each, whatever they say, 0 for negative ones."""
         flags = [0.0 if negative else 1.0 for _ in prompts]
         return torch.tensor(flags, dtype=torch.float64, device=self.device)[:, None, None]

@@ -1,0 +1,262 @@
+"""Low-rank weights from files: in every layer the change that peft's own merge makes, whatever the layout."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.diffusion import DiffusionModel
+from geodesic_lightning.models.scheduler import Scheduler
+
+peft = pytest.importorskip("peft")
+
+
+def loaded(folder, **settings):
+    return DiffusionModel(str(folder), Scheduler("ddim", 5), **settings)
+
+
+def weights(model):
+    return {k: v.clone() for k, v in model.denoiser.state_dict().items()}
+
+
+@pytest.fixture
+def trained(tiny_sd2):
+    """A denoiser with adapters of random weights, rank 2 and α = 4, and its products 2 B A by layer."""
+    denoiser = loaded(tiny_sd2).denoiser
+    config = peft.LoraConfig(r=2, lora_alpha=4, target_modules=["to_q", "to_v"])
+    wrapped = peft.get_peft_model(denoiser, config)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, weight in wrapped.named_parameters():
+            if "lora_" in name:
+                weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
+    products = {
+        name.removeprefix("base_model.model.") + ".weight": 2
+        * layer.lora_B["default"].weight
+        @ layer.lora_A["default"].weight
+        for name, layer in wrapped.named_modules()
+        if hasattr(layer, "lora_A") and "default" in layer.lora_A
+    }
+    return wrapped, products
+
+
+def check(tiny_sd2, folder, products, scale=1.0):
+    before = weights(loaded(tiny_sd2))
+    model = loaded(tiny_sd2, lora=str(folder), lora_scale=scale)
+    after = weights(model)
+    assert set(after) == set(before)
+    assert products
+    for name, weight in before.items():
+        if name in products:
+            expected = weight + scale * products[name].to(weight)
+            torch.testing.assert_close(after[name], expected, rtol=1e-4, atol=1e-5)
+        else:
+            assert torch.equal(after[name], weight), name
+    return model
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+def test_pefts_layout(tiny_sd2, trained, tmp_path, scale):
+    wrapped, products = trained
+    wrapped.save_pretrained(tmp_path / "lora")
+    model = check(tiny_sd2, tmp_path / "lora", products, scale)
+    assert f"with {scale:g} × " in model.source
+    assert not any(p.requires_grad for p in model.parameters())
+
+
+def diffusers_layout(wrapped, folder):
+    """As diffusers' training scripts leave it: unet.….lora_A.weight, α equal to the rank."""
+    folder.mkdir()
+    wrapped.save_pretrained(folder / "peft")
+    found = load_file(folder / "peft" / "adapter_model.safetensors")
+    named = {
+        k.replace("base_model.model.", "unet."): v * 2 if "lora_B" in k else v
+        for k, v in found.items()
+    }
+    save_file(named, folder / "pytorch_lora_weights.safetensors")
+    return folder
+
+
+def test_diffusers_layout(tiny_sd2, trained, tmp_path):
+    wrapped, products = trained
+    folder = diffusers_layout(wrapped, tmp_path / "lora")
+    check(tiny_sd2, folder, products)
+    check(tiny_sd2, folder / "pytorch_lora_weights.safetensors", products)
+
+
+def test_no_scale_is_no_change(tiny_sd2, trained, tmp_path):
+    wrapped, products = trained
+    check(tiny_sd2, diffusers_layout(wrapped, tmp_path / "lora"), products, 0.0)
+
+
+def test_over_the_command_line(geodesic, tiny_sd2, trained, tmp_path):
+    folder = diffusers_layout(trained[0], tmp_path / "lora")
+    words = ("model=sd2", f"model.pretrained={tiny_sd2}", "scheduler.steps=3", "callbacks=log")
+    words = (*words, "solver=slerp", "solver.segments=4")
+    runs = [
+        geodesic(*words, "hydra.run.dir=without"),
+        geodesic(*words, "hydra.run.dir=with", f"model.lora={folder}"),
+    ]
+    assert [run.code for run in runs] == [0, 0], runs[1].err
+    said = [json.loads((run.folder / "summary.json").read_text()) for run in runs]
+    assert "lora" in said[1]["weights"]
+    assert said[0]["log_density"] != said[1]["log_density"]
+
+
+# -- the scale that a file's layout gives its products, against peft's own merge ----------------------
+
+SCALES = {
+    "r = 4, alpha = 16": {"r": 4, "lora_alpha": 16},
+    "rank-stabilised": {"r": 4, "lora_alpha": 8, "use_rslora": True},
+    "patterns": {
+        "r": 4,
+        "lora_alpha": 16,
+        "rank_pattern": {"attn1.to_q": 2},
+        "alpha_pattern": {"attn1.to_q": 12.0, "attn2.to_v": 2.0},
+    },
+}
+
+
+def adapted(folder, scale):
+    """The tiny denoiser with adapters of random weights, as peft holds it."""
+    config = peft.LoraConfig(target_modules=["to_q", "to_v"], **SCALES[scale])
+    wrapped = peft.get_peft_model(loaded(folder).denoiser, config)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, weight in wrapped.named_parameters():
+            if "lora_" in name:
+                weight.copy_(0.1 * torch.randn(weight.shape, generator=generator))
+    return wrapped
+
+
+def in_pefts_layout(wrapped, folder):
+    wrapped.save_pretrained(folder)
+    return folder
+
+
+def in_diffusers_layout(wrapped, folder):
+    """By diffusers' own writer: the scale stands in the file's metadata alone."""
+    from diffusers import StableDiffusionPipeline
+
+    weights = peft.get_peft_model_state_dict(wrapped)
+    StableDiffusionPipeline.save_lora_weights(
+        folder,
+        unet_lora_layers={k.removeprefix("base_model.model."): v for k, v in weights.items()},
+        unet_lora_adapter_metadata=wrapped.peft_config["default"].to_dict(),
+    )
+    return folder
+
+
+def in_kohyas_layout(wrapped, folder):
+    """lora_unet_….lora_down, lora_up and alpha for each layer, where the scale is alpha over rank."""
+    found = {}
+    for name, layer in wrapped.named_modules():
+        if hasattr(layer, "lora_A") and "default" in layer.lora_A:
+            key = "lora_unet_" + name.removeprefix("base_model.model.").replace(".", "_")
+            down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+            found[f"{key}.lora_down.weight"] = down.detach().clone()
+            found[f"{key}.lora_up.weight"] = up.detach().clone()
+            found[f"{key}.alpha"] = torch.tensor(layer.scaling["default"] * len(down))
+    folder.mkdir()
+    save_file(found, folder / "style.safetensors")
+    return folder
+
+
+def share_of_change(before, after, expected):
+    """⟨after − before, expected − before⟩ / |expected − before|²: 1 where all of the change is there."""
+    change, whole = (
+        torch.cat([(state[key] - before[key]).double().flatten() for key in before])
+        for state in (after, expected)
+    )
+    assert whole.norm() > 0
+    return float(change @ whole / (whole @ whole))
+
+
+@pytest.mark.parametrize("layout", [in_kohyas_layout, in_diffusers_layout, in_pefts_layout])
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_change_is_that_of_pefts_own_merge(tiny_sd2, tmp_path, layout, scale):
+    wrapped = adapted(tiny_sd2, scale)
+    folder = layout(wrapped, tmp_path / "lora")
+    before, after = weights(loaded(tiny_sd2)), weights(loaded(tiny_sd2, lora=str(folder)))
+    merged = wrapped.merge_and_unload().state_dict()
+    assert set(before) == set(after) == set(merged)
+    assert share_of_change(before, after, merged) == pytest.approx(1, abs=1e-5)
+    for name, weight in merged.items():
+        torch.testing.assert_close(after[name], weight, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.5, -1.0])
+def test_a_share_of_pefts_change(tiny_sd2, tmp_path, scale):
+    wrapped = adapted(tiny_sd2, "rank-stabilised")
+    folder = in_pefts_layout(wrapped, tmp_path / "lora")
+    before = weights(loaded(tiny_sd2))
+    after = weights(loaded(tiny_sd2, lora=str(folder), lora_scale=scale))
+    merged = wrapped.merge_and_unload().state_dict()
+    assert share_of_change(before, after, merged) == pytest.approx(scale, abs=1e-5)
+
+
+def test_several_add_up(tiny_sd2, tmp_path):
+    files = []
+    for number, name in enumerate(SCALES):
+        files.append(str(in_diffusers_layout(adapted(tiny_sd2, name), tmp_path / str(number))))
+    before = weights(loaded(tiny_sd2))
+    alone = [weights(loaded(tiny_sd2, lora=file)) for file in files]
+    model = loaded(tiny_sd2, lora=files, lora_scale=[1.0, 0.5, 2.0])
+    for name, weight in weights(model).items():
+        expected = before[name] + sum(
+            scale * (one[name] - before[name]) for scale, one in zip((1.0, 0.5, 2.0), alone)
+        )
+        torch.testing.assert_close(weight, expected, rtol=1e-4, atol=1e-5)
+    assert model.source.count(" with ") == 3
+
+
+def test_several_scales_must_be_as_many(tiny_sd2):
+    with pytest.raises(UserError, match=r"lora_scale: got 3 for 2 model.lora"):
+        loaded(tiny_sd2, lora=["a", "b"], lora_scale=[1, 1, 1])
+
+
+def test_a_denoiser_takes_new_adapters_afterwards(tiny_sd2, tmp_path):
+    """As the morphs do that fit their own low-rank weights."""
+    folder = in_pefts_layout(adapted(tiny_sd2, "patterns"), tmp_path / "lora")
+    denoiser = loaded(tiny_sd2, lora=str(folder)).denoiser
+    assert not getattr(denoiser, "peft_config", {})
+    denoiser.add_adapter(peft.LoraConfig(r=2, target_modules=["to_q"]), adapter_name="start")
+    assert any(".start." in name for name, _ in denoiser.named_parameters())
+
+
+class TestOneSentence:
+    def refused(self, tiny_sd2, lora, match):
+        with pytest.raises(UserError, match=match):
+            loaded(tiny_sd2, lora=str(lora))
+
+    def test_nothing_there(self, tiny_sd2, tmp_path):
+        self.refused(tiny_sd2, tmp_path / "no", r"model.lora: got .*no \(nothing there\)")
+
+    def test_pickled(self, tiny_sd2, tmp_path):
+        (tmp_path / "lora.bin").write_bytes(b"x")
+        self.refused(
+            tiny_sd2, tmp_path / "lora.bin", r"a .bin file\), expected a folder or a .safe"
+        )
+
+    def test_an_empty_folder(self, tiny_sd2, tmp_path):
+        self.refused(tiny_sd2, tmp_path, r"holds 0 .safetensors files")
+
+    def test_something_else(self, tiny_sd2, tmp_path):
+        save_file({"unet.nothing.lora_A.weight": torch.ones(2, 2)}, tmp_path / "x.safetensors")
+        self.refused(tiny_sd2, tmp_path / "x.safetensors", r"do not fit|changes nothing")
+
+    def test_a_broken_file(self, tiny_sd2, tmp_path):
+        (tmp_path / "x.safetensors").write_bytes(b"not at all")
+        self.refused(tiny_sd2, tmp_path / "x.safetensors", r"do not fit this model")
+
+    def test_pefts_weights_without_their_configuration(self, tiny_sd2, trained, tmp_path):
+        trained[0].save_pretrained(tmp_path)
+        (tmp_path / "adapter_config.json").unlink()
+        self.refused(tiny_sd2, tmp_path, r"adapter_config.json is missing beside")
+
+    def test_a_pointer(self, tiny_sd2, tmp_path):
+        pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 99\n"
+        (tmp_path / "x.safetensors").write_text(pointer)
+        self.refused(tiny_sd2, tmp_path, r"x.safetensors is a git-lfs pointer.*`git lfs pull`")
