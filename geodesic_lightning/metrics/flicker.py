@@ -16,16 +16,20 @@ from torch import Tensor
 
 from geodesic_lightning.metrics.crossfade import details
 
+ROUNDING = 1e-12
+"""Of the frames' energy: single precision's rounding is 1e-14."""
+
 
 def flicker(frames: Tensor) -> float:
-    """The share above, in [0, 1], of frames (m, 3, H, W) in [0, 1]; 0 for a film that stands still."""
-    parts = second_and_first(frames)
-    return float(parts[0].sum() / parts[1].sum()) if parts[1].sum() > 0 else 0.0
+    """The share above, in [0, 1], of frames (m, 3, H, W) in [0, 1]; 0 where details stand still."""
+    taken_back, changed = second_and_first(frames).sum(1)
+    moves = changed > ROUNDING * frames.double().square().sum()
+    return float(taken_back / changed) if moves else 0.0
 
 
 def second_and_first(frames: Tensor) -> Tensor:
     """Numerator and denominator for each inner frame: (2, m − 2) float64."""
-    change = details(frames.double()).diff(dim=0)
+    change = details(frames).double().diff(dim=0)
     size = change.square().flatten(1).sum(1)
     second = change.diff(dim=0).square().flatten(1).sum(1)
     return torch.stack([second, 2 * (size[1:] + size[:-1])])
