@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -104,7 +104,7 @@ class Lpips:
     def __init__(self, net: str = "alex") -> None:
         if net not in ("alex", "vgg"):
             raise UserError(f"perceptual.net: got {net!r}, expected alex or vgg.")
-        self.net = net
+        self.net = cast("Literal['alex', 'vgg']", net)
 
     def __call__(self, model: Any, images: Tensor) -> Tensor:
         """LPIPS of neighbours among images (n, 3, H, W) in [0, 1]: (n−1,) float64.
