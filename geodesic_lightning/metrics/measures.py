@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from geodesic_lightning.decoding.perceptual import Perceptual, embedded
+from geodesic_lightning.decoding.perceptual import EfficientNet, Perceptual, embedded
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.metrics import smoothness
 from geodesic_lightning.metrics.crossfade import crossfade
 from geodesic_lightning.metrics.fidelity import psnr
+from geodesic_lightning.metrics.flicker import flicker
 from geodesic_lightning.metrics.frechet import frechet, pooled
+from geodesic_lightning.metrics.lightness import least_lightness
+from geodesic_lightning.metrics.seam import seam
 
 PLACES, STEP = 50, 1e-4  # of IMPUS's path length
 
@@ -22,15 +26,16 @@ class Morph:
     Args:
         solver: validated, with a decoder that was given its ends.
         perceptual: how differences of frames are measured.
+        independent: how they are measured by what made neither the frames nor their places.
     """
 
-    def __init__(self, solver, perceptual: Perceptual) -> None:
-        self.solver, self.perceptual = solver, perceptual
+    def __init__(self, solver: Any, perceptual: Perceptual, independent: Perceptual) -> None:
+        self.solver, self.perceptual, self._independent = solver, perceptual, independent
         self.model = solver.problem.score.model
 
     @cached_property
     def frames(self) -> Tensor:
-        """(m, 3, H, W), the given images at the ends."""
+        """(m, 3, H, W) of the film, as decoder.ends has them."""
         return self.solver.frames()
 
     @cached_property
@@ -39,14 +44,20 @@ class Morph:
         return self.perceptual(self.model, self.frames)
 
     @cached_property
+    def differences_independent(self) -> Tensor:
+        """(m − 1,) between neighbours, as the independent network sees them."""
+        return self._independent(self.model, self.frames)
+
+    @property
+    def given(self) -> Tensor:
+        """(2, 3, H, W) as they were given; the film's ends where a model has no images to be given."""
+        given = self.solver.decoder.given
+        return self.frames[[0, -1]] if given is None else given.to(self.frames)
+
+    @cached_property
     def ends(self) -> Tensor:
         """(2, 3, H, W) as they are decoded from the path, not as they were given."""
-        decoder = self.solver.decoder
-        given, decoder.given = decoder.given, None
-        try:
-            return decoder(self.solver.path, torch.tensor([0.0, 1.0]))
-        finally:
-            decoder.given = given
+        return self.solver.decoder.decoded(self.solver.path, torch.tensor([0.0, 1.0]))
 
     def beside(self, step: float, count: int) -> Tensor:
         """(count,) differences of frames at u and u + step, u even in its strata, the same always."""
@@ -78,8 +89,9 @@ def topiq(morph: Morph) -> float:
 
 def fid_inputs(morph: Morph) -> float:
     """In the space of the model's own encoder, so that it needs no Inception."""
-    given = morph.frames[[0, -1]]
-    inner, ends = (pooled(morph.model.features(images)) for images in (morph.frames[1:-1], given))
+    inner, ends = (
+        pooled(morph.model.features(images)) for images in (morph.frames[1:-1], morph.given)
+    )
     return frechet(inner, ends)
 
 
@@ -101,8 +113,14 @@ PROTOCOLS: dict[str, Callable[[Morph], float]] = {
     "aid_smoothness": lambda morph: smoothness.smoothness(morph.differences),
     "aid_consistency": lambda morph: smoothness.consistency(morph.differences),
     "fid_inputs": fid_inputs,
-    "crossfade": lambda morph: crossfade(morph.frames[1:-1], morph.frames[0], morph.frames[-1]),
-    "end_fidelity": lambda morph: psnr(morph.ends, morph.frames[[0, -1]]),
+    "crossfade": lambda morph: crossfade(morph.frames[1:-1], *morph.given),
+    "end_fidelity": lambda morph: psnr(morph.ends, morph.given),
+    "seam": lambda morph: seam(morph.differences),
+    "lightness": lambda morph: least_lightness(morph.frames),
+    "flicker": lambda morph: flicker(morph.frames),
+    "ppl_independent": lambda morph: smoothness.ppl(morph.differences_independent),
+    "pdv_independent": lambda morph: smoothness.pdv(morph.differences_independent),
+    "seam_independent": lambda morph: seam(morph.differences_independent),
     "topiq": topiq,
     "log_density": log_density,
     "residual": residual,
@@ -115,28 +133,35 @@ class Measures:
     Args:
         names: of PROTOCOLS, in any order.
         perceptual: how differences of frames are measured.
+        independent: how the measures named …_independent see them; None is EfficientNet().
 
     Raises:
         UserError: an unknown name.
     """
 
-    def __init__(self, names: Sequence[str], perceptual: Perceptual = embedded) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        perceptual: Perceptual = embedded,
+        independent: Perceptual | None = None,
+    ) -> None:
         if unknown := [name for name in names if name not in PROTOCOLS]:
             raise UserError(
                 f"metrics.names: got {', '.join(unknown)}, expected some of {', '.join(PROTOCOLS)}."
             )
         self.names, self.perceptual = tuple(names), perceptual
+        self.independent = EfficientNet() if independent is None else independent
 
-    def __call__(self, solver) -> dict[str, float]:
+    def __call__(self, solver: Any) -> dict[str, float]:
         """By name; the solver has been validated. Network passes are counted like any others."""
         self.check(solver)
         if not self.names:
             return {}
-        morph = Morph(solver, self.perceptual)
+        morph = Morph(solver, self.perceptual, self.independent)
         return {name: PROTOCOLS[name](morph) for name in self.names}
 
-    def check(self, solver) -> None:
-        """Raise UserError for a path that has no two given ends to measure between."""
+    def check(self, solver: Any) -> None:
+        """Raise UserError for a path that has no two given ends to measure between, or a missing extra."""
         if not self.names:
             return
         if not solver.joins_images or len(solver.decoder.places) != 2:
@@ -144,3 +169,6 @@ class Measures:
                 f"metrics: solver={solver.name} on these images is no morph of two: give two images, or "
                 "metrics=none."
             )
+        asked = any(name.endswith("_independent") for name in self.names)
+        if asked and isinstance(self.independent, EfficientNet):
+            _ = self.independent.network  # a missing extra is said before anything is solved

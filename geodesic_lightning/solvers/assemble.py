@@ -115,7 +115,7 @@ def assemble(
 
         def shown(embedded: Condition) -> Decoder:
             own = None if given is None else given[launch.frame][None]
-            return Decoder(model, embedded, own, norms[launch.frame][None], (0.0,))
+            return decoder(model, embedded, own, norms[launch.frame][None], (0.0,), None)
 
         parts = (launch, seen.manifold, seen.condition, partial(score, model), shown)
         built = solver(*parts, **rest)

@@ -152,13 +152,16 @@ class MeanSolver(IterativeSolver):
         shares = [count // len(legs) + (k < count % len(legs)) for k in range(len(legs))]
         film = []
         for k, (leg, many) in enumerate(zip(legs, shares)):
-            one = Decoder(decoder.model, decoder.condition, None, torch.stack([own[k], middle]))
             if many == 0:
                 continue
-            images = one(leg, torch.linspace(0, 1, many) if many > 1 else torch.ones(1))
-            if many > 1 and decoder.given is not None:
-                images[0] = decoder.given[k].to(images)
-            film.append(images)
+            one = Decoder(
+                decoder.model,
+                decoder.condition,
+                None if decoder.given is None else decoder.given[k : k + 1],
+                torch.stack([own[k], middle]),
+                ends=decoder.ends,
+            )
+            film.append(one(leg, torch.linspace(0, 1, many) if many > 1 else torch.ones(1)))
         return torch.cat(film)
 
     def summary(self) -> dict[str, Any]:

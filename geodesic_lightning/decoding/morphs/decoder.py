@@ -22,7 +22,7 @@ class MorphDecoder(Decoder):
     """Frames and both ends come down the ODE side by side.
 
     Args:
-        model, condition, given, norms, places: as for Decoder; there are two places.
+        model, condition, given, norms, places, ends: as for Decoder; there are two places.
         clean: clean latents (2, *shape) of the ends, for the low-rank weights.
         attention: how attention is mixed, None for not at all.
         share: of the way down, from the noisy end on, in which it is mixed.
@@ -58,8 +58,9 @@ class MorphDecoder(Decoder):
         guidance_middle: float | None = None,
         guide: str = "",
         negative: str = "",
+        ends: str = "given",
     ) -> None:
-        super().__init__(model, condition, given, norms, places)
+        super().__init__(model, condition, given, norms, places, ends=ends)
         if len(self.places) != 2:
             raise UserError(
                 f"decoder: frames are mixed from two ends, got a path with {len(self.places)} places: "

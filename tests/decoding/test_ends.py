@@ -1,0 +1,116 @@
+"""decoder.ends through whole solvers, on a tiny Stable Diffusion 2: every layout and every decoder."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+
+from geodesic_lightning.data.frames import Frames
+from geodesic_lightning.decoding.blend import weights
+from geodesic_lightning.decoding.decoder import plain
+from geodesic_lightning.decoding.morphs.decoder import morph
+from geodesic_lightning.integrators.initial_velocity import Toward
+from geodesic_lightning.models.diffusion import DiffusionModel
+from geodesic_lightning.models.scheduler import Scheduler
+from geodesic_lightning.optimizers.integrator import Integrator
+from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+from geodesic_lightning.score.condition import prompts
+from geodesic_lightning.score.estimator import Score
+from geodesic_lightning.score.fields import NoisePrediction
+from geodesic_lightning.solvers.assemble import assemble
+from geodesic_lightning.solvers.bvp import BoundaryValueSolver
+from geodesic_lightning.solvers.frechet_mean import MeanSolver
+from geodesic_lightning.solvers.ivp import InitialValueSolver
+
+
+@pytest.fixture(scope="module")
+def model(tiny_sd2) -> DiffusionModel:
+    return DiffusionModel(str(tiny_sd2), Scheduler("ddim", 3), batch_size=16)
+
+
+def build(model, solver, decoder, count=2, closed=False, **more):
+    images = torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    frames = Frames(images, ("",) * count, closed=closed)
+    made = partial(solver, alpha=0.01, segments=4, frames=9)
+    return assemble(
+        model,
+        frames,
+        made,
+        partial(Score, field=NoisePrediction()),
+        prompts,
+        decoder=decoder,
+        **more,
+    ), images
+
+
+def films(model, solver, maker, u, **more) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """What each word shows at u of the unbent path, and the given images."""
+    found = {}
+    for ends in ("given", "decoded", "blended"):
+        built, images = build(model, solver, partial(maker, ends=ends), **more)
+        with torch.no_grad():
+            found[ends] = built.decoder(built.path, u)
+    return found, images
+
+
+def faded(found: dict[str, torch.Tensor], u, places, at: list[int], given) -> torch.Tensor:
+    """The blended film from the decoded one, by the formula."""
+    residuals = given - found["decoded"][at]
+    added = torch.einsum("mk,kchw->mchw", weights(u, places).float(), residuals)
+    return (found["decoded"] + added).clamp(0, 1)
+
+
+BENT = partial(BoundaryValueSolver, optimizer=SemiImplicit)
+
+
+@pytest.mark.parametrize(
+    "maker", [plain, partial(morph, adain=True), partial(morph, guidance=1.5)], ids=["plain", "adain", "guided"]
+)  # fmt: skip
+def test_two_images(model, maker):
+    u = torch.linspace(0, 1, 9)
+    found, given = films(model, BENT, maker, u)
+    assert torch.equal(found["given"][[0, -1]], given)
+    assert torch.equal(found["given"][1:-1], found["decoded"][1:-1])
+    assert torch.equal(found["blended"][[0, -1]], given)
+    expected = faded(found, u, (0.0, 1.0), [0, 8], given)
+    torch.testing.assert_close(found["blended"], expected, atol=1e-5, rtol=0)
+
+
+def test_a_loop_of_keyframes(model):
+    u = torch.linspace(0, 1, 13)
+    found, images = films(model, BENT, plain, u, count=3, closed=True)
+    given = torch.cat([images, images[:1]])
+    assert torch.equal(found["blended"][[0, 4, 8, 12]], given)
+    expected = faded(found, u, (0, 1 / 3, 2 / 3, 1), [0, 4, 8, 12], given)
+    torch.testing.assert_close(found["blended"], expected, atol=1e-5, rtol=0)
+
+
+def test_a_shot_has_a_start_alone(model):
+    u = torch.linspace(0, 1, 9)
+    solver = partial(InitialValueSolver, optimizer=Integrator)
+    found, given = films(model, solver, plain, u, velocity=Toward())
+    assert torch.equal(found["given"][0], given[0])
+    assert torch.equal(found["given"][1:], found["decoded"][1:])
+    expected = faded(found, u, (0.0,), [0], given[:1])
+    torch.testing.assert_close(found["blended"], expected, atol=1e-5, rtol=0)
+
+
+def test_a_mean_is_reached_as_it_is_decoded(model):
+    """Legs of three frames each: the given image, the middle of the leg, the mean."""
+    found = {}
+    for ends in ("given", "decoded", "blended"):
+        solver = partial(MeanSolver, optimizer=SemiImplicit)
+        built, images = build(model, solver, partial(plain, ends=ends), count=3)
+        with torch.no_grad():
+            found[ends] = built._images(9)
+    for k in range(3):
+        leg = slice(3 * k, 3 * k + 3)
+        assert torch.equal(found["given"][leg][0], images[k])
+        assert torch.equal(found["blended"][leg][0], images[k])
+        assert not torch.equal(found["decoded"][leg][0], images[k])
+        for ends in ("given", "blended"):  # the fade is over half-way
+            torch.testing.assert_close(
+                found[ends][leg][1:], found["decoded"][leg][1:], atol=1e-5, rtol=0
+            )
