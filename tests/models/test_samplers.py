@@ -52,7 +52,7 @@ def points():
 
 
 def ladder(which, steps, level=0.6, sampler="ddim"):
-    return which.ladder(Scheduler(sampler, steps, level).timesteps(1000))
+    return which.ladder(Scheduler(sampler, steps, level).timesteps(which))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -182,18 +182,18 @@ class TestAgainstDiffusers:
 
 class TestScheduler:
     def test_the_usual_ladder(self):
-        assert Scheduler("ddim", 50).timesteps(1000) == list(range(1, 582, 20))
+        assert Scheduler("ddim", 50).timesteps(DIFFUSION) == list(range(1, 582, 20))
 
     @pytest.mark.parametrize("steps", [5, 10, 20, 37, 50, 100, 250, 1000])
     def test_the_noise_level_does_not_depend_on_the_steps(self, steps):
-        found = Scheduler("ddim", steps).timesteps(1000)
+        found = Scheduler("ddim", steps).timesteps(DIFFUSION)
         assert found[-1] == 581
         assert found == sorted(set(found))
         assert len(found) <= Scheduler("ddim", steps).climb
 
     @pytest.mark.parametrize(("level", "last"), [(0.02, 1), (0.5, 481), (0.8, 781), (1.0, 981)])
     def test_noise_levels(self, level, last):
-        assert Scheduler("ddim", 50, level).timesteps(1000)[-1] == last
+        assert Scheduler("ddim", 50, level).timesteps(DIFFUSION)[-1] == last
 
     @pytest.mark.parametrize(
         ("options", "said"),

@@ -1,0 +1,30 @@
+"""Where the steps of a climb stand: timesteps that rise to the path's own, τ.
+
+    even     even in t
+    karras   even in ς^(1/ρ), from the level t = 0 to τ (Karras et al., 2022), rounded: with ρ > 1
+             more of the steps stand where there is little noise, where ε turns fastest
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+GRIDS = ("even", "karras")
+
+
+def even(last: int, steps: int, spacing: float) -> list[int]:
+    """At most `steps` distinct timesteps up to `last`, apart by `spacing`."""
+    return sorted({round(last - k * spacing) for k in range(steps)})
+
+
+def karras(ratios: Tensor | Sequence[float], last: int, steps: int, rho: float) -> list[int]:
+    """At most `steps` distinct timesteps up to `last`, none of them 0, of levels ς_t (T,)."""
+    steps = min(steps, last)
+    logs = np.log(np.asarray(ratios, dtype=float))
+    ends = np.exp(logs[[0, last]] / rho)
+    wanted = rho * np.log(np.linspace(*ends, steps + 1)[1:])
+    rounded = np.interp(wanted, logs, np.arange(len(logs))).round().astype(int)
+    place = np.arange(steps)
+    rising = np.maximum(np.maximum.accumulate(rounded - place), 1) + place
+    return [int(t) for t in np.minimum(rising, last - steps + 1 + place)]
