@@ -58,22 +58,26 @@ def mean(points: Sequence[tuple[Level, Tensor]], here: Level, there: Level) -> T
     if there.sigma == 0:
         return points[-1][1]
     if here.sigma == 0:
-        return sum(noise for _, noise in points) / len(points)
+        return (points[0][1] + points[-1][1]) / 2
     points = [point for point in points if point[0].sigma > 0]
     shares = weights([level.ratio for level, _ in points], here.ratio, there.ratio)
-    return sum(share * noise for share, (_, noise) in zip(shares, points))
+    whole = shares[0] * points[0][1]
+    for share, (_, noise) in zip(shares[1:], points[1:]):
+        whole = whole + share * noise
+    return whole
 
 
 def weights(ratios: Sequence[float], here: float, there: float) -> list[float]:
-    """w_i of evaluations at ς_i for the step between two ς; they sum to 1."""
+    """w_i of evaluations at distinct ς_i > 0 for the step between two ς > 0; they sum to 1."""
     step = log(there / here)
     nodes = [log(ratio / here) / step for ratio in ratios]
     s = (1 + PLACES) / 2
     measure = SHARES * np.exp(step * s)
-    return [
-        float(
-            measure @ np.prod([(s - b) / (a - b) for b in nodes if b != a] or [1 + 0 * s], axis=0)
-            / measure.sum()
-        )
-        for a in nodes
-    ]
+    found = []
+    for node in nodes:
+        lagrange = np.ones_like(s)
+        for other in nodes:
+            if other != node:
+                lagrange = lagrange * (s - other) / (node - other)
+        found.append(float(measure @ lagrange / measure.sum()))
+    return found

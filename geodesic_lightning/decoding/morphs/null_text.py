@@ -120,9 +120,7 @@ def trajectory(model, clean: Tensor, noise: Callable[[Tensor, int], Tensor]) -> 
     with torch.no_grad():
         for k in range(1, len(model.ladder)):
             walked: list[Tensor] = []
-            found.append(
-                model.climb(found[0], after(before, noise, walked), model.ladder[: k + 1])
-            )
+            found.append(model.climb(found[0], after(before, noise, walked), model.ladder[: k + 1]))
             before = walked
     return found
 

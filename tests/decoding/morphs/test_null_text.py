@@ -13,7 +13,6 @@ from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.score.condition import Condition
 
-
 SCHEDULERS = {
     "ddim": Scheduler("ddim", 5),
     "heun": Scheduler("heun", 5),
