@@ -18,10 +18,10 @@ and one of 8 pairs can be made one of 24.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 PAIRS = tuple(f"eval_{k:02d}" for k in range(24))
 LEVELS = (0.4, 0.6, 0.8)
 SEEN = ("round_trip", "down", "film")
-TRUE = {"sampler": "multistep", "steps": 100, "grid": "karras", "order": 3}
+TRUE: dict[str, Any] = {"sampler": "multistep", "steps": 100, "grid": "karras", "order": 3}
 
 
-def _multistep(*steps: int, **settings: object) -> list[dict]:
+def _multistep(*steps: int, **settings: Any) -> list[dict[str, Any]]:
     return [{"sampler": "multistep", "steps": n, "grid": "karras", **settings} for n in steps]
 
 
-RULES = [
+RULES: list[dict[str, Any]] = [
     *_multistep(10, 13, 16, 20, 30),
     *_multistep(13, 16, 20, order=3),
     *_multistep(10, 16, rho=7.0),
@@ -60,7 +60,7 @@ RULES = [
 ]
 
 
-def label(settings: dict) -> str:
+def label(settings: dict[str, Any]) -> str:
     """A rule's name: sampler and steps, then what else is set, as in `multistep 16 karras order=3`."""
     rest = {k: v for k, v in settings.items() if k not in ("sampler", "steps", "grid")}
     words = [settings[k] for k in ("sampler", "steps", "grid") if k in settings]
@@ -88,7 +88,7 @@ class Row:
         return self.rule, self.noise_level, self.pair
 
 
-def chosen(names: Sequence[str]) -> list[dict]:
+def chosen(names: Sequence[str]) -> list[dict[str, Any]]:
     """The rules of these names, all of them for none; UserError lists the names there are."""
     known = {label(settings): settings for settings in RULES}
     for name in names:
@@ -107,7 +107,7 @@ def read(file: Path) -> list[Row]:
 def run(
     model: DiffusionModel,
     pairs: Iterable[str] = PAIRS,
-    rules: Sequence[dict] = RULES,
+    rules: Sequence[dict[str, Any]] = RULES,
     noise_levels: Sequence[float] = LEVELS,
     known: Collection[tuple[str, float, str]] = (),
 ) -> Iterator[Row]:
@@ -142,7 +142,10 @@ def run(
         model.use(kept)
 
 
-def _counted(model: DiffusionModel, verb, x: Tensor, c: Tensor) -> tuple[Tensor, int]:
+def _counted(
+    model: DiffusionModel, verb: Callable[[Tensor, Tensor], Tensor], x: Tensor, c: Tensor
+) -> tuple[Tensor, int]:
+    """Where a verb leads, and its evaluations of one image."""
     before = model.evaluations
     moved = verb(x, c)
     return moved, (model.evaluations - before) // len(x)

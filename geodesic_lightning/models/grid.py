@@ -19,11 +19,15 @@ def even(last: int, steps: int, spacing: float) -> list[int]:
 
 
 def karras(ratios: Tensor | Sequence[float], last: int, steps: int, rho: float) -> list[int]:
-    """At most `steps` distinct timesteps up to `last`, none of them 0, of levels ς_t (T,)."""
+    """At most `steps` distinct timesteps from 1 to `last`, of levels whose ς_t (T,) rise from above 0.
+
+    ς between two timesteps is taken as geometric. Where rounding would make two timesteps one, the later
+    is put off by one.
+    """
     steps = min(steps, last)
     logs = np.log(np.asarray(ratios, dtype=float))
-    ends = np.exp(logs[[0, last]] / rho)
-    wanted = rho * np.log(np.linspace(*ends, steps + 1)[1:])
+    first, end = float(np.exp(logs[0] / rho)), float(np.exp(logs[last] / rho))
+    wanted = rho * np.log(np.linspace(first, end, steps + 1)[1:])
     rounded = np.interp(wanted, logs, np.arange(len(logs))).round().astype(int)
     place = np.arange(steps)
     rising = np.maximum(np.maximum.accumulate(rounded - place), 1) + place
