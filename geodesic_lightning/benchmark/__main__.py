@@ -38,7 +38,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--pairs",
         type=int,
-        help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10; morphs: 24)",
+        help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10; morphs: 24; roundtrip: up to 24)",
+    )
+    parser.add_argument(
+        "--rules",
+        nargs="+",
+        default=(),
+        metavar="RULE",
+        help="roundtrip: some of them, as 'multistep 16 karras' (default: all); rows that the JSON file has are kept",
+    )
+    parser.add_argument(
+        "--levels",
+        nargs="+",
+        type=float,
+        default=(0.4, 0.6, 0.8),
+        metavar="LEVEL",
+        help="roundtrip: noise levels (default: 0.4 0.6 0.8)",
     )
     parser.add_argument(
         "--fields",
@@ -116,8 +131,9 @@ def run(options: argparse.Namespace) -> None:
     from geodesic_lightning.report.files import write_json
 
     pairs = options.pairs if options.pairs is not None else 10 if options.full else 2
-    if not 1 <= pairs <= len(problems.PAIRS):
-        raise UserError(f"--pairs: got {pairs}, expected 1 to {len(problems.PAIRS)}.")
+    most = len(roundtrip.PAIRS if options.topic == "roundtrip" else problems.PAIRS)
+    if not 1 <= pairs <= most:
+        raise UserError(f"--pairs: got {pairs}, expected 1 to {most}.")
     if options.seeds < 1:
         raise UserError(f"--seeds: got {options.seeds}, expected at least 1.")
     topics = {
@@ -128,8 +144,8 @@ def run(options: argparse.Namespace) -> None:
         "devices": devices,
     }
     topic = topics[options.topic]
-    rows: list = []
-    for row in _rows(options, pairs):
+    rows: list = roundtrip.read(options.output) if options.topic == "roundtrip" else []
+    for row in _rows(options, pairs, rows):
         rows.append(row)
         write_json(
             options.output, {"rows": [asdict(each) for each in rows], "torch": torch.__version__}
@@ -140,7 +156,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"\n{options.output}")
 
 
-def _rows(options: argparse.Namespace, pairs: int) -> Iterable:
+def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
     if options.topic == "devices":
         from geodesic_lightning.benchmark import devices
 
@@ -154,7 +170,9 @@ def _rows(options: argparse.Namespace, pairs: int) -> Iterable:
     elif options.topic == "scaling":
         yield from scaling.study(next(problems.cats(embedded(), EMBEDDED_ALPHA)))
     elif options.topic == "roundtrip":
-        yield from roundtrip.run(embedded(), problems.PAIRS[:pairs])
+        rules, names = roundtrip.chosen(options.rules), roundtrip.PAIRS[:pairs]
+        keys = {row.key for row in known}
+        yield from roundtrip.run(embedded(), names, rules, options.levels, keys)
     else:
         if options.only != "embedded":
             for case in problems.exact():

@@ -12,6 +12,8 @@ so that every sampler is a rule for the ε of a step from a level a to a level b
                  ς, and for a rectified flow it is Euler's rule in the flow's own time.
     heun         the mean of ε at a and at the point where that leads: two evaluations, order 2
                  (Karras et al., 2022).
+    multistep    the mean over the step of a polynomial in log ς through the last evaluations, then
+                 corrected: one evaluation a step, order 2 or 3 (multistep.py).
     dpm_solver   DPM-Solver++ 2M (Lu et al., 2022): one evaluation a step, order 2. With
                  λ = log(√ᾱ/σ) the data prediction D = (x − σε)/√ᾱ is extrapolated from the last
                  two, D_a + (D_a − D_0)(λ_b − λ_a)/(2(λ_a − λ_0)).
@@ -23,40 +25,39 @@ downward step leads back to x_a (Pan et al., 2023).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import log
 
 from torch import Tensor
 
+from geodesic_lightning.models.level import Level, advance
+from geodesic_lightning.models.multistep import walk
+
 Noise = Callable[[Tensor, int], Tensor]  # ε(x, t)
 
-SAMPLERS = ("ddim", "heun", "dpm_solver")
+SAMPLERS = ("ddim", "heun", "dpm_solver", "multistep")
 INVERTIBLE = ("ddim", "heun")  # their steps know nothing of the steps before
 
 
-@dataclass(frozen=True)
-class Level:
-    """A noise level: timestep t, signal √ᾱ and noise σ of x = √ᾱ z + σ ε."""
-
-    t: int
-    signal: float
-    sigma: float
-
-    @property
-    def ratio(self) -> float:
-        """ς = σ/√ᾱ = exp(−λ)."""
-        return self.sigma / self.signal
-
-
 def climb(
-    sampler: str, noise: Noise, x: Tensor, levels: Sequence[Level], iterations: int = 0
+    sampler: str,
+    noise: Noise,
+    x: Tensor,
+    levels: Sequence[Level],
+    iterations: int = 0,
+    order: int = 2,
+    corrector: bool = True,
 ) -> Tensor:
-    """From the first of `levels`, the clean latent's, to the last: x (n, *shape) → like x."""
+    """From the first of `levels`, the clean latent's, to the last: x (n, *shape) → like x.
+
+    `iterations` are those of the fixed point; `order` and `corrector` are multistep's.
+    """
+    if sampler == "multistep":
+        return walk(noise, x, levels, order, corrector)
     memory = None
     for here, there in pairwise(levels):
         if sampler == "dpm_solver" and here.sigma > 0:
-            x, memory = _multistep(noise, x, here, there, memory)
+            x, memory = _dpm_solver(noise, x, here, there, memory)
             continue
         if sampler == "heun" and here.sigma > 0:
             x, below = _heun(noise, x, here, there), x
@@ -71,23 +72,27 @@ def climb(
     return x
 
 
-def descend(sampler: str, noise: Noise, x: Tensor, levels: Sequence[Level]) -> Tensor:
+def descend(
+    sampler: str,
+    noise: Noise,
+    x: Tensor,
+    levels: Sequence[Level],
+    order: int = 2,
+    corrector: bool = True,
+) -> Tensor:
     """From the last of `levels` to the first: x (n, *shape) → like x."""
-    memory = None
     falling = list(reversed(levels))
+    if sampler == "multistep":
+        return walk(noise, x, falling, order, corrector)
+    memory = None
     for here, there in pairwise(falling):
         if sampler == "dpm_solver":
-            x, memory = _multistep(noise, x, here, there, memory)
+            x, memory = _dpm_solver(noise, x, here, there, memory)
         elif sampler == "heun" and there.sigma > 0:
             x = _heun(noise, x, here, there)
         else:
             x = advance(x, noise(x, here.t), here, there)
     return x
-
-
-def advance(x: Tensor, noise: Tensor, here: Level, there: Level) -> Tensor:
-    """x from one level to another along a constant ε."""
-    return (there.signal / here.signal) * (x - here.sigma * noise) + there.sigma * noise
 
 
 def _heun(noise: Noise, x: Tensor, here: Level, there: Level) -> Tensor:
@@ -96,7 +101,7 @@ def _heun(noise: Noise, x: Tensor, here: Level, there: Level) -> Tensor:
     return advance(x, (first + second) / 2, here, there)
 
 
-def _multistep(
+def _dpm_solver(
     noise: Noise, x: Tensor, here: Level, there: Level, memory: tuple[Tensor, Level] | None
 ) -> tuple[Tensor, tuple[Tensor, Level]]:
     """The next x, and the data prediction here with its level for the step after."""

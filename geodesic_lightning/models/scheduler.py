@@ -2,14 +2,22 @@
 
 The path stands at the timestep τ that belongs to its noise level: with T = 1000 training steps τ =
 1000·level − 19, so that 0.6 is τ = 581, where the 30th of the usual 50 steps t = 1, 21, … stands.
-The climb takes round(steps·level) steps from the clean latent to τ, whatever the sampler: other
-step counts change the cost, not the level.
+The climb takes round(steps·level) steps from the clean latent to τ, whatever the sampler and the
+grid: other step counts change the cost, not the level.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models import grid
 from geodesic_lightning.models import samplers as ode
+from geodesic_lightning.models.multistep import ORDERS
+
+if TYPE_CHECKING:
+    from geodesic_lightning.models.diffusion.noise_schedule import Levels
 
 
 @dataclass(frozen=True)
@@ -22,15 +30,24 @@ class Scheduler:
         noise_level: of the path, in (0, 1].
         iterations: fixed-point iterations of each inversion step; 0 is the usual explicit
             inversion.
+        grid: where the steps stand, one of grid.GRIDS.
+        rho: ρ of the grid karras, at least 1.
+        order: of the sampler multistep, 2 or 3.
+        corrector: multistep corrects each step by the evaluation where it led.
 
     Raises:
-        UserError: an unknown sampler, a noise level outside (0, 1], or too few steps to reach it.
+        UserError: an unknown sampler or grid, a noise level outside (0, 1], or too few steps to
+            reach it.
     """
 
     sampler: str = "heun"
     steps: int = 15
     noise_level: float = 0.6
     iterations: int = 0
+    grid: str = "even"
+    rho: float = 4.0
+    order: int = 2
+    corrector: bool = True
 
     def __post_init__(self) -> None:
         if self.sampler not in ode.SAMPLERS:
@@ -52,6 +69,14 @@ class Scheduler:
                 f"scheduler.iterations: the sampler {self.sampler} remembers its last step and has "
                 f"no fixed point; expected 0, or one of the samplers {', '.join(ode.INVERTIBLE)}."
             )
+        if self.grid not in grid.GRIDS:
+            raise UserError(
+                f"scheduler.grid: got {self.grid!r}, expected one of {', '.join(grid.GRIDS)}."
+            )
+        if not self.rho >= 1:
+            raise UserError(f"scheduler.rho: got {self.rho}, expected at least 1.")
+        if self.order not in ORDERS:
+            raise UserError(f"scheduler.order: got {self.order}, expected 2 or 3.")
         if self.climb < 1:
             raise UserError(
                 f"scheduler.steps: {self.steps} steps have none below noise level "
@@ -63,8 +88,11 @@ class Scheduler:
         """Steps between the image and the path."""
         return round(self.steps * self.noise_level)
 
-    def timesteps(self, total: int) -> list[int]:
-        """Timesteps of the climb, rising to τ; `total` is T, the training's number of timesteps."""
+    def timesteps(self, levels: Levels) -> list[int]:
+        """Timesteps of the climb over a model's levels, rising to τ."""
+        total = len(levels)
         last = max(1, round(self.noise_level * total) - total // 50 + 1)
+        if self.grid == "karras":
+            return grid.karras(levels.ratios, last, self.climb, self.rho)
         spacing = min(total / self.steps, (last - 1) / max(self.climb - 1, 1))
-        return sorted({round(last - k * spacing) for k in range(self.climb)})
+        return grid.even(last, self.climb, spacing)

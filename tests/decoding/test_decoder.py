@@ -10,7 +10,7 @@ from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.geometry.path import Path
-from geodesic_lightning.geometry.piecewise_path import Chain
+from geodesic_lightning.geometry.piecewise_path import PiecewisePath
 from geodesic_lightning.score.condition import Condition
 
 SHAPE = (3, 2, 2)
@@ -255,7 +255,7 @@ def test_keyframes_fade_to_both_sides(closed):
     """Three stops of a chain; a loop's last place is its first image again."""
     generator = torch.Generator().manual_seed(3)
     stops = torch.randn(3, *SHAPE, generator=generator)
-    path = Chain(stops, Euclidean(), closed=closed)
+    path = PiecewisePath(stops, Euclidean(), closed=closed)
     path.place(path.baseline(4)[1:-1]) if hasattr(path, "place") else None
     places = torch.linspace(0, 1, 4 if closed else 3).tolist()
     model = Glass()

@@ -10,6 +10,10 @@ class Scheduler:
     steps: int = 15
     noise_level: float = 0.6
     iterations: int = 0
+    grid: str = "even"
+    rho: float = 4.0
+    order: int = 2
+    corrector: bool = True
 
 
 SCHEMAS = {

@@ -11,7 +11,7 @@ from geodesic_lightning.decoding.morphs import lora as low_rank
 from geodesic_lightning.decoding.morphs.adain import adain
 from geodesic_lightning.decoding.morphs.attention import Mixer, mixing
 from geodesic_lightning.decoding.morphs.lora import Lora
-from geodesic_lightning.decoding.morphs.null_text import NullText
+from geodesic_lightning.decoding.morphs.null_text import NullText, after
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.models import parallel
@@ -104,12 +104,14 @@ class MorphDecoder(Decoder):
 
     def _stepwise(self, x: Tensor, u: Tensor, embedding: Tensor, nulls: list[Tensor]) -> Tensor:
         """Down the ladder, each step with an unconditional embedding of its own."""
-        ladder = self.model.ladder
+        ladder, before, clean = self.model.ladder, [], x
         for step, null in enumerate(nulls):
-            top = len(ladder) - 1 - step
             mixed = Condition(null[0], null[-1])(u.to(null))
-            x = self.model.descend(x, self._noise(u, embedding, mixed), ladder[top - 1 : top + 1])
-        return x
+            walked: list[Tensor] = []
+            noise = after(before, self._noise(u, embedding, mixed), walked)
+            clean = self.model.descend(x, noise, ladder[len(ladder) - 2 - step :])
+            before = walked
+        return clean
 
     @contextmanager
     def _mixed(self) -> Iterator[None]:

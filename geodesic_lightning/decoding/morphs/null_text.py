@@ -8,15 +8,17 @@ way up at the levels k, under their prompts. From the top on, with z̄ the guide
 by a few steps of Adam from ∅_{k+1}; the first begins at the empty prompt's embedding. Mokady et al., CVPR
 2023 (arXiv 2211.09794); `joint`, one for both ends, is Smooth Diffusion's: Guo et al., CVPR 2024
 (arXiv 2312.04410), whose rates and tolerances these are, as parts of the way down.
+
+A step may rest on the steps before it (multistep, dpm_solver). So each is taken as the last of a walk from the top,
+in which the ε of the steps before stand as they were found: `after`. This asks the network for no ε twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.models import samplers as ode
 
 FLOOR, SLACK = (
     1e-5,
@@ -56,44 +58,46 @@ class NullText:
             predict: ε of latents (2, *shape) at t under embeddings (2, rows, width).
             prompts, blank: embeddings (2, rows, width) of the ends and (1, rows, width) of no prompt.
             guidance: g.
-
-        Raises:
-            UserError: a sampler whose steps remember the steps before.
         """
-        sampler = model.scheduler.sampler
-        if sampler not in ode.INVERTIBLE:
-            raise UserError(
-                f"decoder.null_text: got scheduler={sampler}, expected one whose steps stand alone: "
-                "heun, ddim or fixed_point."
-            )
         up = trajectory(model, clean, lambda x, t: predict(x, t, prompts))
-        found, x = [], up[-1]
+        found: list[Tensor] = []
+        before: list[Tensor] = []
         null = blank if self.joint else blank.expand(2, -1, -1)
         count = len(up) - 1
         for step in range(count):
-            below, rungs = up[-2 - step], model.ladder[count - 1 - step : count + 1 - step]
-            with torch.no_grad():
-                first = predict(x, rungs[1].t, prompts)
+            below, rungs = up[-2 - step], model.ladder[count - 1 - step :]
+            under: list[Tensor] = []
 
-            def lands(null: Tensor, x=x, rungs=rungs, first=first) -> Tensor:
+            def lands(
+                null: Tensor, rungs=rungs, before=before, under=under
+            ) -> tuple[Tensor, list[Tensor]]:
+                """Where the step leads, and the ε of the walk; where it begins, ε(c) is kept in `under`."""
+                walked: list[Tensor] = []
+
                 def noise(at: Tensor, t: int) -> Tensor:
                     plain = predict(at, t, null.expand(2, -1, -1))
-                    toward = first if at is x else predict(at, t, prompts)
+                    if len(walked) > len(before):
+                        toward = predict(at, t, prompts)
+                    else:
+                        if not under:
+                            with torch.no_grad():
+                                under.append(predict(at, t, prompts))
+                        toward = under[0]
                     return plain + guidance * (toward - plain)
 
-                return model.descend(x, noise, rungs)
+                return model.descend(up[-1], after(before, noise, walked), rungs), walked
 
             enough = FLOOR + SLACK * step / count
             null = self._bent(null, lands, below, self.lr * (1 - step / (2 * count)), enough)
             found.append(null)
             with torch.no_grad():
-                x = lands(null)
+                before = lands(null)[1]
         return found
 
     def _bent(
         self,
         null: Tensor,
-        lands: Callable[[Tensor], Tensor],
+        lands: Callable[[Tensor], tuple[Tensor, list[Tensor]]],
         goal: Tensor,
         lr: float,
         enough: float,
@@ -101,7 +105,7 @@ class NullText:
         bent = null.clone().requires_grad_()
         optimizer = torch.optim.Adam([bent], lr)
         for _ in range(self.steps):
-            loss = (lands(bent) - goal).square().flatten(1).mean(1).sum()
+            loss = (lands(bent)[0] - goal).square().flatten(1).mean(1).sum()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -112,8 +116,23 @@ class NullText:
 
 def trajectory(model, clean: Tensor, noise: Callable[[Tensor, int], Tensor]) -> list[Tensor]:
     """Latents (2, *shape) at each level of the model's ladder, from the clean ones up."""
-    found = [clean.to(model.device)]
+    found, before = [clean.to(model.device)], []
     with torch.no_grad():
-        for k in range(len(model.ladder) - 1):
-            found.append(model.climb(found[-1], noise, model.ladder[k : k + 2]))
+        for k in range(1, len(model.ladder)):
+            walked: list[Tensor] = []
+            found.append(model.climb(found[0], after(before, noise, walked), model.ladder[: k + 1]))
+            before = walked
     return found
+
+
+def after(
+    before: Sequence[Tensor], noise: Callable[[Tensor, int], Tensor], walked: list[Tensor]
+) -> Callable[[Tensor, int], Tensor]:
+    """ε(x, t) of a walk whose first calls gave the ε in `before`, then `noise`; all are put into `walked`."""
+
+    def either(x: Tensor, t: int) -> Tensor:
+        k = len(walked)
+        walked.append(before[k] if k < len(before) else noise(x, t))
+        return walked[-1]
+
+    return either

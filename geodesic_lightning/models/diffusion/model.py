@@ -41,6 +41,7 @@ from geodesic_lightning.models.diffusion.prediction import (
     recognised,
 )
 from geodesic_lightning.models.diffusion.size import given_size, own_shape
+from geodesic_lightning.models.level import Level
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.protocols import Manifold
 
@@ -182,7 +183,7 @@ class DiffusionModel:
     def use(self, scheduler: Scheduler) -> None:
         """Take another sampler or noise level from now on."""
         self.scheduler = scheduler
-        self._ladder = self._levels.ladder(scheduler.timesteps(len(self._levels)))
+        self._ladder = self._levels.ladder(scheduler.timesteps(self._levels))
         self.timesteps, self.timestep = len(self._levels), self._ladder[-1].t
         self.sigma = self._ladder[-1].sigma
 
@@ -426,13 +427,16 @@ class DiffusionModel:
         self,
         x: Tensor,
         noise: Callable[[Tensor, int], Tensor],
-        ladder: Sequence[ode.Level] | None = None,
+        ladder: Sequence[Level] | None = None,
     ) -> Tensor:
         """`denoise` by another ε(x, t) than one prompt's, as decoders mix them; or part of the way down."""
-        return ode.descend(self.scheduler.sampler, noise, x.to(self.device), ladder or self._ladder)
+        chosen, rungs = self.scheduler, ladder or self._ladder
+        return ode.descend(
+            chosen.sampler, noise, x.to(self.device), rungs, chosen.order, chosen.corrector
+        )
 
     @property
-    def ladder(self) -> Sequence[ode.Level]:
+    def ladder(self) -> Sequence[Level]:
         """The sampler's levels, from the clean latent's up to the path's."""
         return self._ladder
 
@@ -440,12 +444,14 @@ class DiffusionModel:
         self,
         x: Tensor,
         noise: Callable[[Tensor, int], Tensor],
-        ladder: Sequence[ode.Level] | None = None,
+        ladder: Sequence[Level] | None = None,
     ) -> Tensor:
         """`invert` by another ε(x, t) than one prompt's; or part of the way up."""
-        chosen = self.scheduler
-        rungs = ladder or self._ladder
-        return ode.climb(chosen.sampler, noise, x.to(self.device), rungs, chosen.iterations)
+        chosen, rungs = self.scheduler, ladder or self._ladder
+        return ode.climb(
+            chosen.sampler, noise, x.to(self.device), rungs,
+            chosen.iterations, chosen.order, chosen.corrector,
+        )  # fmt: skip
 
     @property
     def denoiser(self) -> torch.nn.Module:

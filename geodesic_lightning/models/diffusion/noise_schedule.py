@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.samplers import Level
+from geodesic_lightning.models.level import Level
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow")
 
@@ -49,6 +49,11 @@ class Levels:
     def at(self, t: int) -> Level:
         """The level of timestep t."""
         return _level(t, float(self.alphas_cumprod[t]))
+
+    @property
+    def ratios(self) -> Tensor:
+        """ς_t = σ_t/√ᾱ_t (T,) float64, rising."""
+        return ((1 - self.alphas_cumprod) / self.alphas_cumprod).sqrt()
 
     def ladder(self, timesteps: list[int]) -> list[Level]:
         """The clean latent's level, then those of rising timesteps."""

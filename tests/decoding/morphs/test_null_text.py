@@ -5,7 +5,7 @@ import torch
 from morphing import random
 
 from geodesic_lightning.decoding.morphs.decoder import MorphDecoder
-from geodesic_lightning.decoding.morphs.null_text import NullText, trajectory
+from geodesic_lightning.decoding.morphs.null_text import NullText, after, trajectory
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.manifold import Euclidean
 from geodesic_lightning.geometry.path import Path
@@ -13,10 +13,18 @@ from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.score.condition import Condition
 
+SCHEDULERS = {
+    "ddim": Scheduler("ddim", 5),
+    "heun": Scheduler("heun", 5),
+    "dpm_solver": Scheduler("dpm_solver", 5),
+    "multistep": Scheduler("multistep", 6, grid="karras"),
+    "order 3": Scheduler("multistep", 6, order=3, corrector=False),
+}
 
-@pytest.fixture(params=["ddim", "heun"])
+
+@pytest.fixture(params=SCHEDULERS.values(), ids=SCHEDULERS)
 def model(request, tiny_sd2):
-    return DiffusionModel(str(tiny_sd2), Scheduler(request.param, 5), batch_size=16)
+    return DiffusionModel(str(tiny_sd2), request.param, batch_size=16)
 
 
 def parts(model):
@@ -45,16 +53,17 @@ def misses(model, nulls, guidance):
     """Mean square distance of each guided latent from the way up, level by level from the top."""
     clean, predict, prompts, _ = parts(model)
     up, gaps = trajectory(model, clean, lambda x, t: predict(x, t, prompts)), []
-    x = up[-1]
+    before = []
     for step, null in enumerate(nulls):
-        top = len(model.ladder) - 1 - step
+        top, walked = len(model.ladder) - 1 - step, []
 
         def noise(at, t, null=null):
             plain = predict(at, t, null.expand(2, -1, -1))
             return plain + guidance * (predict(at, t, prompts) - plain)
 
         with torch.no_grad():
-            x = model.descend(x, noise, model.ladder[top - 1 : top + 1])
+            x = model.descend(up[-1], after(before, noise, walked), model.ladder[top - 1 :])
+        before = walked
         gaps.append(float((x - up[top - 1]).square().mean()))
     return gaps
 
@@ -117,11 +126,23 @@ def test_decoded_ends_are_nearer_to_the_images_than_guided_plainly(model):
     assert gaps[0] < gaps[1]
 
 
-def test_a_sampler_with_a_memory_is_refused(tiny_sd2):
-    model = DiffusionModel(str(tiny_sd2), Scheduler("dpm_solver", 5), batch_size=16)
-    *rest, blank = parts(model)
-    with pytest.raises(UserError, match="got scheduler=dpm_solver, expected one whose steps stand"):
-        NullText().fit(model, *rest, blank, 7.5)
+def test_no_noise_is_asked_for_twice(model):
+    """One ε under the prompts a call on the way up; down, without Adam, one more of each kind a call."""
+    clean, predict, prompts, blank = parts(model)
+    seen = []
+
+    def counted(x, t, c):
+        seen.append(t)
+        return predict(x, t, c)
+
+    up = trajectory(model, clean, lambda x, t: counted(x, t, prompts))
+    climbed = len(seen)
+    evaluations = model.evaluations
+    model.denoise(up[-1], prompts)
+    down = (model.evaluations - evaluations) // 2
+    seen.clear()
+    NullText(steps=0).fit(model, clean, counted, prompts, blank, 7.5)
+    assert len(seen) == climbed + 2 * down
 
 
 @pytest.mark.parametrize("settings", [{"steps": -1}, {"lr": 0.0}])
