@@ -147,15 +147,15 @@ def test_killed_again_and_again_it_ends_with_the_nodes_of_the_run_that_never_sto
     runs = Runs(server, tmp_path, *SOLVERS[solver], OFTEN)
     whole, code = runs()
     assert code == 0
-    # Each goes on from where the one before was killed: a third of all moments leaves some kills
-    # before the first step, most on the way, and lets none of the first come to its end.
+    # Each goes on from where the one before was killed, after at most an eighth of all moments: so
+    # none of six comes to its end.
     chosen, moments, former, killed = random.Random(solver), runs.moments, None, 0
     for kill in range(6):
-        folder, code = runs(KINDS[kill % 3], chosen.randrange(moments // 3), former)
+        folder, code = runs(KINDS[kill % 3], chosen.randrange(moments // 8), former)
         killed += code != 0
         former = folder if set_out(folder) else former
-        assert code != 0 or torch.equal(nodes(folder), nodes(whole))
-    assert killed >= 3
+    assert killed == 6
+    assert former is not None
     rest, code = runs(former=former)
     assert code == 0, (tmp_path / "said").read_text()
     assert torch.equal(nodes(rest), nodes(whole))
