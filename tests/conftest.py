@@ -126,3 +126,21 @@ def tiny_sd2(tmp_path_factory) -> Path:
     import tiny
 
     return tiny.save("sd2", tmp_path_factory.mktemp("tiny") / "sd2")
+
+
+@pytest.fixture(scope="session")
+def shown(tmp_path_factory) -> Path:
+    """The folder of one run on an exact density, with everything that is shown and logged: only read it."""
+    from geodesic_lightning.cli.app import main
+
+    folder = tmp_path_factory.mktemp("shown") / "run"
+    words = (
+        *("model=exact", "model.density=gaussian", "data=points", "data.start=[2.0,0.0]"),
+        *("data.end=[0.0,1.0]", "solver.segments=8", "solver.frames=5", "solver.alpha=0.3"),
+        *("callbacks.decode.every_n_steps=2", "logger=default", f"hydra.run.dir={folder}"),
+    )
+    with as_before(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["geodesic", *words])
+        patch.setenv("HYDRA_FULL_ERROR", "1")
+        main()
+    return folder

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import as_before
 from safetensors.torch import load_file
 
-from geodesic_lightning.cli.app import CONF, main
+from geodesic_lightning.cli.app import CONF
 from geodesic_lightning.solvers.scalars import FINAL, STEP
 from geodesic_lightning.tracking.wandb_logger import FINISH_TIMEOUT
 
@@ -116,19 +115,6 @@ def test_a_predicted_excess_is_one(geodesic):
 
 
 # -- what a run shows ------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory) -> Path:
-    """The folder of a run with everything that is shown."""
-    folder = tmp_path_factory.mktemp("shown") / "run"
-    words = ("solver.segments=8", "solver.frames=5", "callbacks.decode.every_n_steps=2")
-    words = (*PAIR, *words, "logger=default", "solver.alpha=0.3", f"hydra.run.dir={folder}")
-    with as_before(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["geodesic", *words])
-        patch.setenv("HYDRA_FULL_ERROR", "1")
-        main()
-    return folder
 
 
 def test_a_run_shows_films_pictures_charts_and_its_frames(shown):
