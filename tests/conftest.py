@@ -1,7 +1,14 @@
-"""The command line as a fixture, and a tiny random Stable Diffusion 2 on disk."""
+"""The command line as a fixture, a tiny random Stable Diffusion 2 on disk, and no trace of any test."""
 
+import atexit
+import logging
 import os
+import random
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +16,63 @@ import pytest
 
 # Before torch is imported, here and in commands that tests start: networks as small as these gain
 # nothing from a second thread, and on a busy machine wait for it fifty times as long.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-# No test sends anything anywhere, whoever's key is on this machine.
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it
+# No test sends anything anywhere, whoever's key is on this machine, nor writes into its home.
 os.environ["WANDB_MODE"] = "offline"
+os.environ["WANDB_ERROR_REPORTING"] = "false"
+os.environ["WANDB_CACHE_DIR"] = tempfile.mkdtemp(prefix="geodesic-tests-")
+atexit.register(shutil.rmtree, os.environ["WANDB_CACHE_DIR"], ignore_errors=True)
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from hydra.core.global_hydra import GlobalHydra  # noqa: E402
+from hydra.core.hydra_config import HydraConfig  # noqa: E402
+
+torch.set_num_threads(1)
+torch.set_num_interop_threads(1)
+
+LOGGERS = [
+    logging.getLogger(name)
+    for name in ("root", "geodesic_lightning", "hydra", "lightning.pytorch", "lightning.fabric")
+]
+
+
+@contextmanager
+def as_before() -> Iterator[None]:
+    """What a run changes for its whole process begins as new, and is undone: no test is another's past.
+
+    That is the random state, the environment, the folder, logging, Hydra's present job, and the
+    threads and the precision that torch computes with.
+    """
+    environment, folder = dict(os.environ), os.getcwd()
+    logged = [(one, one.level, one.handlers[:]) for one in LOGGERS]
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(folder)
+        for one, level, handlers in logged:
+            for handler in set(one.handlers) - set(handlers):
+                handler.close()  # of a run's folder, which is gone
+            one.setLevel(level)
+            one.handlers[:] = handlers
+        HydraConfig.instance().cfg = None
+        GlobalHydra.instance().clear()
+        torch.set_num_threads(1)
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """Every test, as if it were the only one."""
+    with as_before():
+        yield
 
 
 @dataclass(frozen=True)
@@ -65,3 +126,21 @@ def tiny_sd2(tmp_path_factory) -> Path:
     import tiny
 
     return tiny.save("sd2", tmp_path_factory.mktemp("tiny") / "sd2")
+
+
+@pytest.fixture(scope="session")
+def shown(tmp_path_factory) -> Path:
+    """The folder of one run on an exact density, with everything that is shown and logged: only read it."""
+    from geodesic_lightning.cli.app import main
+
+    folder = tmp_path_factory.mktemp("shown") / "run"
+    words = (
+        *("model=exact", "model.density=gaussian", "data=points", "data.start=[2.0,0.0]"),
+        *("data.end=[0.0,1.0]", "solver.segments=8", "solver.frames=5", "solver.alpha=0.3"),
+        *("callbacks.decode.every_n_steps=2", "logger=default", f"hydra.run.dir={folder}"),
+    )
+    with as_before(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["geodesic", *words])
+        patch.setenv("HYDRA_FULL_ERROR", "1")
+        main()
+    return folder

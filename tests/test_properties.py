@@ -1,6 +1,5 @@
 """The properties of the house: what every later change has to keep."""
 
-import ast
 import itertools
 import json
 from pathlib import Path
@@ -9,13 +8,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import geodesic_lightning
-
-CORE = Path(geodesic_lightning.__file__).parent
-EDGE = {
-    *("app.py", "explain.py", "lean.py", "sweep.py", "__main__.py"),  # commands
-    *("dashboard.py", "identity.py", "tracking.py"),  # W&B
-}
 # Few steps everywhere: these runs show how parts fit, not how well they solve.
 SMALL = (*("solver.segments=4", "solver.frames=3", "trainer.max_steps=4", "scheduler.steps=10"),)
 RING = ("model=exact", "model.density=ring")
@@ -58,37 +50,7 @@ def sd2(folder: Path) -> tuple[str, ...]:
     return ("model=sd2", f"model.pretrained={folder}", "solver.alpha=0.001")
 
 
-# -- 2: the arrows ---------------------------------------------------------------------------------
-
-
-def imported(file: Path) -> set[str]:
-    """Top-level names of all that a file imports, however late; of the package its parts."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in names:
-            parts = name.split(".")
-            found.add(".".join(parts[:2]) if parts[0] == "geodesic_lightning" else parts[0])
-    return found
-
-
-FILES = sorted(
-    p.relative_to(CORE) for p in CORE.rglob("*.py") if p.relative_to(CORE).parts[0] != "callbacks"
-)
-
-
-@pytest.mark.parametrize("file", FILES, ids=str)
-def test_the_core_knows_neither_configuration_nor_tracking_nor_callbacks(file):
-    edge = {"hydra", "omegaconf", "wandb", "geodesic_lightning.callbacks", "callbacks"}
-    if file.name not in EDGE and file.parts[0] != "config":
-        assert not imported(CORE / file) & edge
-
-
-def test_diffusers_is_imported_in_one_place():
-    importers = {file.parts[0] for file in FILES if "diffusers" in imported(CORE / file)}
-    assert importers <= {"diffusion", "embedded"}  # embedded: the networks as they are trained
+# -- 2: the arrows: test_import_rule.py -----------------------------------------------------------
 
 
 # -- 3: callbacks observe, and a seed says everything ----------------------------------------------

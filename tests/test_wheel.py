@@ -36,7 +36,7 @@ def test_wheel_holds_what_a_clone_does(wheel):
         "embedded/pairs/pairs.json",
     ):
         assert f"geodesic_lightning/{name}" in inside
-    assert any(name.startswith("geodesic_lightning/embedded/pipeline/") for name in inside)
+    assert any(name.startswith("geodesic_lightning/models/embedded/pipeline/") for name in inside)
     assert not any(name.startswith(("outputs/", "tests/", "docs/")) for name in inside)
 
 

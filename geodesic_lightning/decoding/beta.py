@@ -9,7 +9,7 @@ from torch import Tensor
 
 def quantile(u: Tensor, a: float, b: float) -> Tensor:
     """Where Beta(a, b) has the share u (n,) of its mass below."""
-    return torch.from_numpy(beta.ppf(u.double().cpu().numpy(), a, b)).to(u)
+    return torch.from_numpy(beta.ppf(u.cpu().double().numpy(), a, b)).to(u)
 
 
 def fitted(places: np.ndarray, quantity: np.ndarray) -> tuple[float, float]:

@@ -113,10 +113,10 @@ class Decoder:
 
     def _stretch(self, path: Path, u: Tensor) -> Tensor:
         """Factors (m,) float64 from the path's radius to the images' own, even between places."""
-        radius = path.at(torch.tensor(self.places)).norm(dim=-1).double().cpu()
-        own = self.norms.double().cpu()
+        radius = path.at(torch.tensor(self.places)).norm(dim=-1).cpu().double()
+        own = self.norms.cpu().double()
         factors = torch.where(radius > 0, own / radius, 1.0)
-        return torch.from_numpy(np.interp(u.double().cpu(), self.places, factors))
+        return torch.from_numpy(np.interp(u.cpu().double(), self.places, factors))
 
 
 def _at(u: Tensor, place: float) -> Tensor:

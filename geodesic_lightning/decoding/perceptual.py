@@ -126,7 +126,7 @@ class Lpips:
                 f"perceptual: the weights of lpips_{self.net} could not be fetched ({error}): run once "
                 "where there is a network, or choose perceptual=embedded."
             ) from error
-        return found.flatten().double().cpu()
+        return found.flatten().cpu().double()
 
 
 def squared(features: Sequence[Tensor]) -> Tensor:

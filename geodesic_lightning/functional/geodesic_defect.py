@@ -67,12 +67,13 @@ class Departure:
 
 def departure(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold) -> Departure:
     """The departure of the spline through points (N+1, d), N ≥ 2, with scores (N+1, d)."""
+    points, scores = points.cpu(), scores.cpu()  # not every device has float64
     parts = []
     for low, first, last, high in windows(len(points)):
         x, s = points[low:high].double(), scores[low:high].double()
         parts.append([part[first - low : last - low] for part in _local(x, s, alpha, manifold)])
-    bend, pull, residual, angle = (torch.cat(column)[1:-1].cpu() for column in zip(*parts))
-    steps = manifold.dist(points[:-1].double(), points[1:].double()).cpu()
+    bend, pull, residual, angle = (torch.cat(column)[1:-1] for column in zip(*parts))
+    steps = manifold.dist(points[:-1].double(), points[1:].double())
     return Departure(bend, pull, residual, angle, _zigzag(points.double(), manifold), steps)
 
 

@@ -54,7 +54,7 @@ def measure(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold) ->
     length, is integrated along the very curve by Gauss quadrature on each piece: no evaluations
     beyond the nodes'. Fourth order; exact in log p where the score is affine in x.
     """
-    points, scores = points.double(), manifold.proju(points, scores).double()
+    points, scores = points.cpu().double(), manifold.proju(points, scores).cpu().double()
     whole = _integrate(points, scores, alpha, manifold)
     halved = len(points) % 2 == 1 and len(points) > 4
     half = _integrate(points[::2], scores[::2], alpha, manifold) if halved else None

@@ -87,9 +87,7 @@ class Path(nn.Module):
     def set_nodes(self, interior: Tensor) -> None:
         """Put the interior nodes at (N−1, d), projected to the manifold; their number may change."""
         self.nodes.grad = None
-        self.nodes.data = self.chart(
-            self.manifold.projx(interior.to(self.nodes.dtype))
-        ).contiguous()
+        self.nodes.data = self.chart(self.manifold.projx(interior.to(self.nodes))).contiguous()
 
     @torch.no_grad()
     def set_points(self, points: Tensor) -> None:
@@ -109,7 +107,7 @@ class Path(nn.Module):
         places = spline.equal_arc_places(points, 4 * self.segments)
         at = torch.from_numpy(places).to(points)
         grid = torch.linspace(0, 1, len(places)).to(points)
-        found = _interpolate(u.to(points), grid, at).double().cpu().numpy()
+        found = _interpolate(u.to(points), grid, at).cpu().double().numpy()
         return self.manifold.projx(spline.evaluate(points, found))
 
     def by_distance(self, shares: Tensor) -> Tensor:

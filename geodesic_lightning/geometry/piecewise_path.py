@@ -147,7 +147,7 @@ class PiecewisePath(nn.Module):
         grid = np.linspace(knots[:-1], knots[1:], FINE, endpoint=False, axis=1).ravel()
         grid = np.append(grid, knots[-1])
         slopes = spline.evaluate(points, grid, order=1, knots=knots, closed=self.closed)
-        speed = slopes.norm(dim=-1).double().cpu().numpy()
+        speed = slopes.norm(dim=-1).cpu().double().numpy()
         arc = np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2 * np.diff(grid))])
         first = FINE * np.cumsum([0, *(leg.segments for leg in self.legs)])
         w = np.empty_like(arc)
@@ -179,4 +179,4 @@ def _too_few(count: int, closed: bool) -> str:
 
 
 def _numpy(values: Tensor) -> np.ndarray:
-    return values.detach().double().cpu().numpy()
+    return values.detach().cpu().double().numpy()

@@ -18,7 +18,7 @@ def chord_knots(points: Tensor) -> np.ndarray:
 
     Coincident neighbours get a sliver of their own, so that knots always increase.
     """
-    chords = (points[1:] - points[:-1]).norm(dim=-1).double().cpu().numpy()
+    chords = (points[1:] - points[:-1]).norm(dim=-1).cpu().double().numpy()
     total = chords.sum()
     uniform = np.full_like(chords, 1 / len(chords))
     weights = uniform if total == 0 else (1 - 1e-9) * chords / total + 1e-9 * uniform
@@ -56,7 +56,7 @@ def equal_arc_places(points: Tensor, segments: int, fine: int = 16) -> np.ndarra
     """Places (segments+1,) that cut the spline through points (N+1, d) into pieces of equal arc length."""
     knots = chord_knots(points)
     grid = np.unique(np.concatenate([np.linspace(a, b, fine + 1) for a, b in pairwise(knots)]))
-    speed = evaluate(points, grid, order=1, knots=knots).norm(dim=-1).double().cpu().numpy()
+    speed = evaluate(points, grid, order=1, knots=knots).norm(dim=-1).cpu().double().numpy()
     arc = CubicSpline(grid, speed).antiderivative()(grid)
     return (
         np.interp(np.linspace(0, 1, segments + 1), arc / arc[-1], grid)

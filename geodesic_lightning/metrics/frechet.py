@@ -24,7 +24,7 @@ def pooled(features: list[Tensor]) -> Tensor:
 
     Of every layer the mean over places of the features, normalised over channels as in perceptual.py.
     """
-    layers = (layer.double().cpu() for layer in features)
+    layers = (layer.cpu().double() for layer in features)
     return torch.cat(
         [torch.nn.functional.normalize(x, dim=1).mean((-2, -1)) for x in layers], dim=1
     )

@@ -17,14 +17,11 @@ def extrapolate(
     """
     if not steps:
         return step
-    differences = torch.stack([s.flatten() for s in steps]).double()
+    differences = torch.stack([s.flatten() for s in steps]).cpu().double()
     gram = differences @ differences.T
-    gram = gram + ridge * gram.diagonal().sum() * torch.eye(
-        len(gram), dtype=gram.dtype, device=gram.device
-    )
-    weights = torch.linalg.lstsq(
-        gram.cpu(), (differences @ step.flatten().double()).cpu()[:, None]
-    ).solution
+    gram = gram + ridge * gram.diagonal().sum() * torch.eye(len(gram), dtype=gram.dtype)
+    right = differences @ step.flatten().cpu().double()
+    weights = torch.linalg.lstsq(gram, right[:, None]).solution
     weights = weights.flatten().to(step)
     change = torch.stack([x + f for x, f in zip(iterates, steps)])
     return step - torch.tensordot(weights, change, dims=1)

@@ -57,7 +57,7 @@ class Piecewise:
 
     def __call__(self, u: Tensor) -> Tensor:
         """Embeddings (n, tokens, width) at places u (n,)."""
-        place = u.double() * len(self.legs)
+        place = u.cpu().double() * len(self.legs)
         leg = place.floor().clamp(0, len(self.legs) - 1)
         found = self.legs[0].start.new_empty(len(u), *self.legs[0].start.shape)
         for k, part in enumerate(self.legs):

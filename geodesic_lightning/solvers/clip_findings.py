@@ -86,10 +86,10 @@ def _metric_steps(found: Measurement) -> Tensor:
 def distances_to(points: Tensor, path: AnyPath) -> Tensor:
     """Distance of points (n, d) to the nearest point of a path, (n,) float64."""
     u = torch.linspace(0, 1, FINE * path.segments + 1)
-    curve = path.at(u).double()
+    curve = path.at(u).cpu().double()
     a, b = curve[:-1], curve[1:] - curve[:-1]
     near = []
-    for part in points.double().split(256):
+    for part in points.cpu().double().split(256):
         along = ((part[:, None] - a) * b).sum(-1) / b.square().sum(-1).clamp_min(1e-30)
         foot = a + along.clamp(0, 1)[..., None] * b
         near.append((part[:, None] - foot).norm(dim=-1).min(1).values)

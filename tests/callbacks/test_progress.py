@@ -80,7 +80,7 @@ def test_on_a_terminal_the_line_says_the_time_left_and_is_gone(solver, tmp_path)
     assert "left" not in said.rstrip().splitlines()[-1]  # the table has the last word
 
 
-def on_a_terminal(command: list[str], limit: float = 60.0) -> str:
+def on_a_terminal(command: list[str], limit: float = 300.0) -> str:
     """What a command says to a terminal 200 columns wide."""
     child, terminal = os.forkpty()
     if child == 0:

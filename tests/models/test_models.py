@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 
 import diffusers
 import pytest
 import tiny
 import torch
-from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 
-from geodesic_lightning.cli import app
 from geodesic_lightning.data.frames import points, shipped_pair
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel
@@ -98,40 +95,42 @@ class TestVerbs:
         made.noise_prediction(random(4, *SHAPES[name]), 1, made.embed(["a"] * 4))
         assert made.evaluations - before == 4
 
-    def test_a_whole_run(self, name, folder, tmp_path, monkeypatch):
+    def test_a_whole_run(self, name, folder, geodesic):
         """Encode, textual inversion, inversion, solve, decode, save: the command line's own run."""
-        overrides = [f"model={CHOICE[name]}", f"model.pretrained={folder(name)}", "score=contrast"]
-        summary = command_line(tmp_path, overrides, monkeypatch)
-        assert summary["weights"] == str(folder(name))
-        nodes = load_file(tmp_path / "run" / "path.safetensors")["nodes"]
+        weights = str(folder(name))
+        words = (f"model={CHOICE[name]}", f"model.pretrained={weights}", "score=contrast")
+        run = command_line(geodesic, *words)
+        assert summary(run)["weights"] == weights
+        nodes = load_file(run / "path.safetensors")["nodes"]
         assert nodes.shape == (3, *SHAPES[name])
         assert torch.isfinite(nodes).all()
-        assert len(list((tmp_path / "run" / "frames").iterdir())) == 3
-        assert (tmp_path / "run" / "video.mp4").stat().st_size > 0
-        assert len(list((tmp_path / "cache").iterdir())) == 1
+        assert len(list((run / "frames").iterdir())) == 3
+        assert (run / "video.mp4").stat().st_size > 0
+        assert len(list((run.parent / "cache").iterdir())) == 1
 
 
 CHOICE = {"sd15": "sd15", "sd2": "sd2", "sd2_v": "sd21", "sdxl": "sdxl", "sd3": "sd3"}
 
 
-def command_line(tmp_path, overrides, monkeypatch):
-    """What `python -m geodesic_lightning …` runs, in this process; only the model differs."""
+def command_line(geodesic, *overrides, folder="run"):
+    """What `python -m geodesic_lightning …` runs, in this process, and the folder it leaves; only the model differs."""
     always = [
         "scheduler.steps=5", "solver.segments=4", "solver.frames=3", "logger=none",
         "condition=textual_inversion", "condition.steps=2", "optimizer.iterations=2",
-        f"condition.cache={tmp_path / 'cache'}",
-        "trainer.accelerator=cpu", f"folder={tmp_path / 'run'}",
+        "condition.cache=cache", "trainer.accelerator=cpu", f"hydra.run.dir={folder}",
     ]  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    with initialize_config_dir(str(app.CONF), version_base="1.3"):
-        cfg = compose("config", overrides=always + overrides)
-    app.run(cfg)
-    return json.loads((tmp_path / "run" / "summary.json").read_text())
+    done = geodesic(*always, *overrides)
+    assert done.code == 0, done.err
+    return done.folder
 
 
-def test_the_same_command_line_runs_on_an_exact_density(tmp_path, monkeypatch):
-    summary = command_line(tmp_path, ["model=exact", "score=contrast"], monkeypatch)
-    assert summary["unet_evaluations"] > 0
+def summary(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+def test_the_same_command_line_runs_on_an_exact_density(geodesic):
+    run = command_line(geodesic, "model=exact", "score=contrast")
+    assert summary(run)["unet_evaluations"] > 0
 
 
 class TestPredictions:
@@ -260,21 +259,12 @@ class TestPrecision:
         assert 0 < (rounded - plain).norm() / plain.norm() < 0.03
         assert half._vae.dtype == torch.float32
 
-    def test_paths_in_both_precisions(self, folder, tmp_path, monkeypatch):
-        nodes = {}
+    def test_paths_in_both_precisions(self, folder, geodesic):
+        nodes, weights = {}, f"model.pretrained={folder('sd2')}"
         for dtype in ("float32", "bfloat16"):
-            (tmp_path / dtype).mkdir()
-            command_line(
-                tmp_path / dtype,
-                [
-                    "model=sd2",
-                    f"model.pretrained={folder('sd2')}",
-                    f"model.dtype={dtype}",
-                    "condition.steps=0",
-                ],
-                monkeypatch,
-            )
-            nodes[dtype] = load_file(tmp_path / dtype / "run" / "path.safetensors")["nodes"]
+            words = ("model=sd2", weights, f"model.dtype={dtype}", "condition.steps=0")
+            run = command_line(geodesic, *words, folder=dtype)
+            nodes[dtype] = load_file(run / "path.safetensors")["nodes"]
         assert nodes["bfloat16"].dtype == torch.float32
         difference = (nodes["bfloat16"] - nodes["float32"]).norm() / nodes["float32"].norm()
         assert 0 < difference < 0.1
@@ -315,9 +305,6 @@ class TestMemory:
         [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")],
     )
     def test_an_automatic_batch_halves_and_loses_nothing(self, folder, error, caplog):
-        caplog.set_level(
-            "WARNING", "geodesic_lightning"
-        )  # a run before this one may have set another
         made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5))
         x, c = random(11, 4, 8, 8), made.embed(["a cat"] * 11)
         expected = made.noise_prediction(x, 581, c)
@@ -402,25 +389,3 @@ def test_no_prompt_is_nothing_at_all_for_sdxl(model):
 def test_slerp_between_no_prompt_and_a_prompt_is_finite(model):
     c = prompts(model("sdxl"), ["", "a cat"], interpolation="slerp")(U)
     assert torch.isfinite(c).all()
-
-
-def test_diffusers_stays_in_its_folder():
-    """No other module of the package, not even by way of another, imports diffusers."""
-    import ast
-
-    root = Path(app.__file__).parent
-    for file in root.rglob("*.py"):
-        if "diffusion" in file.parts or "embedded" in file.parts:
-            continue
-        names = {
-            name.split(".")[0]
-            for node in ast.walk(ast.parse(file.read_text()))
-            for name in (
-                [a.name for a in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-        }
-        assert "diffusers" not in names, file

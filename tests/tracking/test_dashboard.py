@@ -47,14 +47,11 @@ def title_of(panel: dict) -> str:
     return panel["config"]["chartTitle"]
 
 
-def test_panels_read_what_runs_log(sections, geodesic):
+def test_panels_read_what_runs_log(sections, shown):
     """Keys of the definition against those of a run, and no key of a run that nobody shows."""
-    words = ("data=points", "data.start=[2.0,0.0]", "data.end=[0.0,1.0]", "solver.segments=4")
-    run = geodesic("model=exact", "model.density=gaussian", *words, "logger=wandb")
-    assert run.code == 0, run.err
-    (folder,) = (run.folder / "wandb").glob("offline-run-*")
+    (folder,) = (shown / "wandb").glob("offline-run-*")
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(folder)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     logged = {key for key in json.loads(said.stdout)["summary"] if "/" in key}
     shown = set().union(*(keys_of(panel) for panels in sections.values() for panel in panels))
     assert shown - logged <= SHOWN_BY_SOME

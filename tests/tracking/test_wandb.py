@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -15,8 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from geodesic_lightning.cli.app import CONF, main
+from geodesic_lightning.cli.app import CONF
 from geodesic_lightning.solvers.scalars import FINAL, STEP
+from geodesic_lightning.tracking.wandb_logger import FINISH_TIMEOUT
 
 EXACT = ("model=exact", "model.density=gaussian")
 PAIR = (*EXACT, "data=points", "data.start=[2.0,0.0]", "data.end=[0.0,1.0]")
@@ -29,7 +29,7 @@ KEY = "a" * 40
 def inspect(run: Path, *options: str) -> str:
     """What `wandb leet inspect` prints of a run's folder."""
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", *options, str(run)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -115,19 +115,6 @@ def test_a_predicted_excess_is_one(geodesic):
 
 
 # -- what a run shows ------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory) -> Path:
-    """The folder of a run with everything that is shown."""
-    folder = tmp_path_factory.mktemp("shown") / "run"
-    words = ("solver.segments=8", "solver.frames=5", "callbacks.decode.every_n_steps=2")
-    words = (*PAIR, *words, "logger=default", "solver.alpha=0.3", f"hydra.run.dir={folder}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["geodesic", *words])
-        patch.setenv("HYDRA_FULL_ERROR", "1")
-        main()
-    return folder
 
 
 def test_a_run_shows_films_pictures_charts_and_its_frames(shown):
@@ -252,22 +239,20 @@ def test_tensorboard_that_is_not_installed_is_one_sentence(geodesic, monkeypatch
 
 @pytest.fixture
 def newcomer(tmp_path):
-    """`newcomer(*words, **env)`: the command line in a process with an empty home; (done, seconds)."""
+    """`newcomer(*words, **env)`: the command line in a process with an empty home."""
     homes = {name: str(tmp_path / name) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")}
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB", "HYDRA", "NETRC"))}
 
-    def run(*words: str, **env: str) -> tuple[subprocess.CompletedProcess, float]:
-        began = time.monotonic()
-        done = subprocess.run(
+    def run(*words: str, **env: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
             [sys.executable, "-m", "geodesic_lightning", *words, *PAIR, *ALONE],
             cwd=tmp_path,
             env=kept | homes | {"PYTHONPATH": str(CONF.parent)} | env,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=600,  # ends what hangs, and asserts nothing
             check=False,
         )
-        return done, time.monotonic() - began
 
     return run
 
@@ -305,7 +290,7 @@ def test_without_a_key_a_run_is_offline_and_says_how_to_send_it(geodesic, monkey
 def test_with_a_key_and_no_network_a_run_is_soon_offline(newcomer, closed_port, tmp_path):
     words = ("-m", "solver.alpha=0.1,0.2", "logger.wandb.init_timeout=1", "hydra.sweep.dir=sweep")
     env = {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": closed_port}
-    done, seconds = newcomer(*words, **env)
+    done = newcomer(*words, **env)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(f"W&B: offline, no answer from {closed_port} within 1 s; to send") == 2
     for job in "01":
@@ -313,26 +298,40 @@ def test_with_a_key_and_no_network_a_run_is_soon_offline(newcomer, closed_port, 
             "*run-*"
         )  # nothing of the attempt is left
         assert run.name.startswith("offline-run-")
-    # Two attempts of a second each beside the work; by itself W&B waits 90 s for each.
-    assert seconds < 60
+
+
+def test_nobody_is_waited_for_longer_than_said(geodesic, monkeypatch):
+    """By itself W&B waits 90 s for an answer, without end for uploads, and 20 s for its telemetry."""
+    import wandb
+
+    given, init = [], wandb.init
+
+    def noticed(*args, **options):
+        given.append(options["settings"])
+        return init(*args, **options)
+
+    monkeypatch.setattr(wandb, "init", noticed)
+    run = geodesic(*PAIR, *ALONE, "logger.wandb.init_timeout=3")
+    assert run.code == 0, run.err
+    (settings,) = given
+    assert settings.init_timeout == 3
+    assert settings.finish_timeout == FINISH_TIMEOUT
+    assert not wandb.env.error_reporting_enabled()
 
 
 @pytest.mark.slow
 def test_a_server_that_does_not_answer_holds_nobody_up(newcomer, silent_port):
     env = {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": silent_port}
-    _, usual = newcomer("hydra.run.dir=a")
-    done, seconds = newcomer("hydra.run.dir=b", "logger.wandb.init_timeout=2", **env)
+    done = newcomer("hydra.run.dir=run", "logger.wandb.init_timeout=2", **env)
     assert done.returncode == 0, done.stderr
     assert "W&B: offline, no answer from" in done.stdout
-    # The attempt, and not the twenty seconds of telemetry at the end.
-    assert seconds < usual + 2 + 10
 
 
 @pytest.mark.slow
 def test_online_or_nothing(newcomer, closed_port, tmp_path):
     env = {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": closed_port}
     words = ("logger.wandb.offline=false", "logger.wandb.init_timeout=1", "hydra.run.dir=run")
-    done, _ = newcomer(*words, **env)
+    done = newcomer(*words, **env)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: W&B: ")
     assert "or stay offline with logger.wandb.offline=true" in done.stderr

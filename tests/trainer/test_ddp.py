@@ -63,7 +63,7 @@ def test_latents_are_shared_out_and_all_get_all():
     processes = [context.Process(target=scored, args=(rank, port, found)) for rank in range(3)]
     for process in processes:
         process.start()
-    seen = sorted(found.get(timeout=120) for _ in processes)
+    seen = sorted(found.get(timeout=300) for _ in processes)
     for process in processes:
         process.join()
     assert [right for _, right, _ in seen] == [True] * 3

@@ -68,7 +68,7 @@ def gathered(q: Tensor, k: Tensor, v: Tensor, stage: str) -> Tensor:
 
 def great_circle(ends: Tensor, u: Tensor) -> Tensor:
     """(n, *shape) at places u (n,) between ends (2, *shape); norms are not kept."""
-    a, b = ends.flatten(1).double()
+    a, b = ends.flatten(1).cpu().double()
     angle = torch.arccos((a @ b / (a.norm() * b.norm())).clamp(-1, 1))
     if float(angle.sin()) < 1e-6:
         return torch.lerp(ends[:1], ends[1:], u.to(ends).reshape(-1, *[1] * (ends.dim() - 1)))
@@ -79,7 +79,7 @@ def great_circle(ends: Tensor, u: Tensor) -> Tensor:
 
 def kept_width(u: Tensor) -> Tensor:
     """Half width of the frequencies that a frame keeps, of the spectrum's own: (n,) at places u (n,)."""
-    return torch.from_numpy(np.interp(u.double().cpu(), KNOTS, KEPT)).to(u)
+    return torch.from_numpy(np.interp(u.cpu().double(), KNOTS, KEPT)).to(u)
 
 
 def with_high_frequencies(x: Tensor, noise: Tensor, width: Tensor) -> Tensor:

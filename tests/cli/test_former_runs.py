@@ -1,0 +1,66 @@
+"""Runs made by release 0.1, before the modules moved into their rooms: they go on, and their paths are read.
+
+`former_runs/<name>` holds what is needed of two runs on the exact density `mixture`: the settings and
+the checkpoint of one that was stopped on its way, and the path of one that was not. They stay as they
+are: what is written here cannot be made again by a later program.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from geodesic_lightning.integrators.initial_velocity import read_path
+
+FORMER = Path(__file__).parent / "former_runs"
+NAMES = sorted(folder.name for folder in FORMER.iterdir())
+
+
+def laid_out(name: str) -> None:
+    """The run that was stopped as `stopped`, the path of the other as `whole`, as they were left."""
+    for file, place in (
+        ("overrides.yaml", "stopped/.hydra"),
+        ("last.ckpt", "stopped/checkpoints"),
+        ("path.safetensors", "whole"),
+    ):
+        Path(place).mkdir(parents=True)
+        shutil.copy(FORMER / name / file, place)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_former_run_goes_on_to_the_end_of_the_one_that_was_not_stopped(geodesic, name):
+    laid_out(name)
+    done = geodesic("resume=stopped", "trainer.max_steps=-1")
+    assert done.code == 0, done.err
+    found, former = (load_file(f"{run}/path.safetensors") for run in (done.folder, "whole"))
+    assert set(found) == set(former)
+    for key, value in former.items():
+        assert torch.equal(found[key], value), key
+    # There was something left to do.
+    stopped = torch.load("stopped/checkpoints/last.ckpt", weights_only=True)
+    steps = json.loads((done.folder / "summary.json").read_text())["steps"]
+    given = re.search(r"max_steps=(\d+)", Path("stopped/.hydra/overrides.yaml").read_text())
+    assert 0 < stopped["global_step"] == int(given[1]) < steps
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_path_of_a_former_run_is_read(name):
+    file = FORMER / name / "path.safetensors"
+    points, alpha = read_path(str(file))
+    former = load_file(file)
+    assert torch.equal(points[1:-1], former["nodes"])
+    assert torch.equal(points[[0, -1]], former["ends"])
+    assert alpha == 0.3  # the density's own
+
+
+def test_a_shot_goes_on_from_the_end_of_a_former_path(geodesic):
+    laid_out("bvp")
+    words = ("model=exact", "solver=ivp", "velocity=continue", "velocity.path=whole")
+    done = geodesic(*words, "solver.segments=4", "solver.length=0.2", "callbacks=log")
+    assert done.code == 0, done.err
+    ends = [load_file(f"{run}/path.safetensors")["ends"] for run in ("whole", done.folder)]
+    torch.testing.assert_close(ends[1][0], ends[0][1])
