@@ -1,9 +1,7 @@
-"""Clips: the frames of a film, looked at before a model is loaded and read in chunks when asked
-for.
+"""Clips: the frames of a film, looked at before a model is loaded, read in chunks when asked for.
 
-    film = clip("film.mp4", prompt="a cat", stride=2, range=[0, 200])     # errors, if any, come
-    here for images in film.chunks(64, 32):                                     # (≤ 32, 3, 64, 64)
-    in [0, 1]
+    film = clip("film.mp4", prompt="a cat", stride=2, range=[0, 200])  # errors, if any, come here
+    for images in film.chunks(64, 32):                                 # (≤ 32, 3, 64, 64) in [0, 1]
         ...
 
 A film is an mp4 or whatever else ffmpeg reads, an animated gif, webp or png, or a folder of

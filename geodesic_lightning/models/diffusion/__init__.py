@@ -1,11 +1,15 @@
 """Latent diffusion models behind one interface; only this folder imports diffusers.
 
-model.py      DiffusionModel and its verbs          loading.py    folder, file or hub → pipeline
-networks.py   Stable Diffusion 1, 2, XL and 3       folder.py     what a local folder lacks
-levels.py     noise levels, prediction → ε          failures.py   why weights do not load
-chunks.py     batches that fit into memory          placement.py  device, precision, offloading
-low_rank.py   low-rank weights from a file
-full_size.py  Stable Diffusion 2's sizes with random weights
+    model.py           DiffusionModel and its verbs
+    networks.py        Stable Diffusion 1, 2, XL and 3
+    noise_schedule.py  noise levels, prediction → ε
+    batching.py        batches that fit into memory
+    lora_file.py       low-rank weights from a file
+    loading.py         folder, file or hub → pipeline
+    folder.py          what a local folder lacks
+    failures.py        why weights do not load
+    placement.py       device, precision, offloading
+    full_size.py       Stable Diffusion 2's sizes with random weights
 """
 
 from geodesic_lightning.models.diffusion.model import DiffusionModel

@@ -1,9 +1,9 @@
 """Where the parts of a frozen pipeline stand, and in which precision.
 
-networks   bfloat16 or float16 on a GPU, float32 on a CPU; nodes and geometry are float32 outside,
-always VAE        float32 unless asked otherwise: in float16 its activations overflow, in bfloat16 a
-picture keeps two digits, and it is called a few times a run where the network is called hundreds of
-times
+    networks   bfloat16 or float16 on a GPU, float32 on a CPU
+    VAE        float32 unless asked otherwise: in float16 its activations overflow, in bfloat16 a
+               picture keeps two digits; it is called a few times a run, the network hundreds
+    outside    nodes and geometry are float32, always
 """
 
 from __future__ import annotations
