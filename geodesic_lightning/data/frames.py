@@ -33,13 +33,14 @@ SHIPPED = Path(__file__).parent.parent / "models" / "embedded" / "pairs"
 class Frames:
     """n keyframes in the order of the path.
 
-    images:   (n, 3, H, W) float32 in [0, 1] at the model's size, or None until `at` has made them
-    prompts:  n captions, "" for none
-    names:    n short names for tables and plots
-    points:   (n, d) float64, the keyframes of an exact density, or None
-    pictures: n RGB pictures at their own sizes, what `at` resizes
-    closed:   the path leads from the last frame back to the first
-    rounding: part of each leg that may bend so that the path passes its inner frames smoothly
+    Attributes:
+        images: (n, 3, H, W) float32 in [0, 1] at the model's size, or None until `at` has made them.
+        prompts: n captions, "" for none.
+        names: n short names for tables and plots.
+        points: (n, d) float64, the keyframes of an exact density, or None.
+        pictures: n RGB pictures at their own sizes, what `at` resizes.
+        closed: the path leads from the last frame back to the first.
+        rounding: part of each leg that may bend so that the path passes its inner frames smoothly.
     """
 
     images: Tensor | None
