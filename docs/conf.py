@@ -75,7 +75,9 @@ def modules(room: str, folder: Path) -> Iterator[str]:
 def write_reference(app: Sphinx) -> None:
     """docs/reference: a page for the Python interface, one for every room."""
     files = sorted(f.stem for f in ROOT.glob("geodesic_lightning/*.py"))
-    root = [f"geodesic_lightning.{f}" for f in files if f not in ("__init__", "__main__", "version")]
+    root = [
+        f"geodesic_lightning.{f}" for f in files if f not in ("__init__", "__main__", "version")
+    ]
     pages = {"interface": page("interface", root)}
     pages |= {name: page(name, list(modules(name, folder))) for name, folder in rooms()}
     contents = "\n".join(f"   {name}" for name in pages)
@@ -123,8 +125,6 @@ def as_restructured_text(
     app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
 ) -> None:
     """Indented blocks after an empty line stand as they are; elsewhere only `code` is markup."""
-    if what == "module":  # a docstring of one line and one block: autodoc took its indent for a margin
-        lines[:] = (thing.__doc__ or "").splitlines()
     blocks: list[str] = []
     literal, section, before = False, False, ""
     for line in [*lines, ""]:

@@ -7,4 +7,6 @@
     decoder.py       the decoder that puts them together, with classifier-free guidance
     coefficients.py  NoiseDiffusion's path between noisy latents
     freemorph.py     FreeMorph's path, whose frames are inverted together
+
+conf/solver/ names the recipes that are made of them; docs/morphs.md has their sources.
 """

@@ -10,6 +10,8 @@
     failures.py        why weights do not load
     placement.py       device, precision, offloading
     full_size.py       Stable Diffusion 2's sizes with random weights
+
+Whatever a network predicts leaves this folder as ε.
 """
 
 from geodesic_lightning.models.diffusion.model import DiffusionModel

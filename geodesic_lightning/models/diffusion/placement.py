@@ -3,7 +3,8 @@
     networks   bfloat16 or float16 on a GPU, float32 on a CPU
     VAE        float32 unless asked otherwise: in float16 its activations overflow, in bfloat16 a
                picture keeps two digits; it is called a few times a run, the network hundreds
-    outside    nodes and geometry are float32, always
+
+Outside, nodes and geometry are float32, always.
 """
 
 from __future__ import annotations
