@@ -34,6 +34,7 @@ autodoc_typehints_format = "short"
 autodoc_mock_imports = ["peft", "pyiqa", "skia", "torchmetrics", "wandb_workspaces"]
 autoclass_content = "class"
 python_use_unqualified_type_names = True
+add_module_names = False
 # Every reference to this project has to resolve; other people's sites cannot be asked without a network.
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!geodesic_lightning\.).*")]
@@ -43,6 +44,7 @@ html_title = f"Geodesic Lightning {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_copyright = False
 
 # -- the reference ---------------------------------------------------------------------------------
 
