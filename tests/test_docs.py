@@ -58,11 +58,8 @@ def words(command: str) -> list[str]:
     return [word for word in rest if "…" not in word and "$" not in word]
 
 
-CASES = [
-    pytest.param(command, id=f"{page.stem}: {command}")
-    for page in PAGES
-    for command in dict.fromkeys(commands(page))
-]
+FOUND = {command: page for page in reversed(PAGES) for command in commands(page)}  # each once
+CASES = [pytest.param(command, id=f"{page.stem}: {command}") for command, page in FOUND.items()]
 
 
 @pytest.mark.parametrize("command", CASES)
