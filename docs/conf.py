@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 from geodesic_lightning import __version__  # noqa: E402
 
 project = "Geodesic Lightning"
-author = "The authors of Geodesic Lightning"
+author = "The Geodesic Lightning authors"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
