@@ -18,7 +18,7 @@ from geodesic_lightning.report.files import write_animation
 
 HERE = Path(__file__).parent
 FIGURES, RUNS = HERE / "figures", HERE.parent / "outputs" / "figures"
-PAIRS = "geodesic_lightning/embedded/pairs"
+PAIRS = "geodesic_lightning/models/embedded/pairs"
 EIGHT = [
     f"{PAIRS}/pair_{n}_{e}.png" for n in ("cat", "ears", "mood", "colour") for e in ("start", "end")
 ]

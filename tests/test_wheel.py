@@ -31,9 +31,10 @@ def test_wheel_holds_what_a_clone_does(wheel):
             if file.suffix in (".yaml", ".py"):
                 assert f"geodesic_lightning/{file.relative_to(ROOT)}" in inside
     for name in (
-        "exact/references.json",
-        "exact/references.safetensors",
-        "embedded/pairs/pairs.json",
+        "models/exact/references.json",
+        "models/exact/references.safetensors",
+        "models/embedded/pairs/pairs.json",
+        "py.typed",
     ):
         assert f"geodesic_lightning/{name}" in inside
     assert any(name.startswith("geodesic_lightning/models/embedded/pipeline/") for name in inside)

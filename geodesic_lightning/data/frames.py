@@ -35,15 +35,16 @@ SAID = 0.01  # of a picture: a smaller crop is not worth a word
 class Frames:
     """n keyframes in the order of the path.
 
-    images:   (n, 3, H, W) float32 in [0, 1] at the model's size, or None until `at` has made them
-    prompts:  n captions, "" for none
-    names:    n short names for tables and plots
-    points:   (n, d) float64, the keyframes of an exact density, or None
-    pictures: n RGB pictures at their own sizes, what `at` resizes
-    closed:   the path leads from the last frame back to the first
-    rounding: part of each leg that may bend so that the path passes its inner frames smoothly
-    fit:      crop, pad or stretch: how a picture of another shape becomes one of the model's
-    anchor:   center, top, bottom, left or right: what a crop keeps, where a padded picture stands
+    Attributes:
+        images: (n, 3, H, W) float32 in [0, 1] at the model's size, or None until `at` has made them.
+        prompts: n captions, "" for none.
+        names: n short names for tables and plots.
+        points: (n, d) float64, the keyframes of an exact density, or None.
+        pictures: n RGB pictures at their own sizes, what `at` resizes.
+        closed: the path leads from the last frame back to the first.
+        rounding: part of each leg that may bend so that the path passes its inner frames smoothly.
+        fit: crop, pad or stretch: how a picture of another shape becomes one of the model's.
+        anchor: center, top, bottom, left or right: what a crop keeps, where a padded picture stands.
     """
 
     images: Tensor | None

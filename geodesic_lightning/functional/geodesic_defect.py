@@ -3,11 +3,10 @@
 A geodesic bends as the density pulls: P γ''/|γ'|² = −αPs. On a cubic spline through the points, at
 each interior one,
 
-    bend      κ = P γ''/|γ'|²         whatever the points' spacing in time
+    bend      κ = P γ''/|γ'|²       whatever the points' spacing in time
     pull      αPs
-    residual  |κ + αPs|               0 on a geodesic
-    angle     between −κ and Ps       0 on a geodesic, π/2 for a bend that has nothing to do with
-    the density
+    residual  |κ + αPs|             0 on a geodesic
+    angle     between −κ and Ps     0 on a geodesic, π/2 where the bend ignores the density
 
 Bend, pull and residual are in radians per latent unit of distance: times a distance they are
 angles. On a sphere all are tangent to it. Long curves are taken in windows that overlap by as many

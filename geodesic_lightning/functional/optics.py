@@ -8,7 +8,7 @@ ray. The start is no better than the end, so S is not symmetric: from b to a it 
 
     distance d(a, b) = S e^{αΔ/2} = d(b, a).
 
-For more than two images distances want one common gauge: see distance.py.
+For more than two images distances want one common normalization: see distance/gauge.py.
 """
 
 import math

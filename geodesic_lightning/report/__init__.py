@@ -1,7 +1,9 @@
 """Pages to look at: report.html of one run, index.html of many. Each is one file that needs no network.
 
-charts.py   curves as inline SVG, in the colours of the page
-run.py      one run
-index.py    a sweep
-templates/  what they look like
+    charts.py       curves as inline SVG, in the colours of the page
+    run_page.py     one run
+    sweep_page.py   a sweep
+    templates/      what they look like
+
+Beside them the files that every run leaves: files.py, curves.py, clip_report.py.
 """

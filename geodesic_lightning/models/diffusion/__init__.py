@@ -1,15 +1,25 @@
 """Latent diffusion models behind one interface; only this folder imports diffusers.
 
-model.py      DiffusionModel and its verbs          loading.py        folder, file or hub → pipeline
-networks.py   Stable Diffusion 1, 2, XL and 3       folder.py         what a local folder lacks
-noise_schedule.py  levels, prediction → ε           failures.py       why weights do not load
-prediction.py what a network predicts               libraries.py      what they say; a silent hub
-batching.py   batches that fit into memory          placement.py      device, precision, offloading
-lora_file.py  low-rank weights from files           embeddings.py     textual inversion from files
-prompt_length.py  prompts that are too long         compiler.py       what torch.compile needs
-before_loading.py  what is refused at once          prompt_weights.py (word:1.2)
-size.py       sizes of images, square or not
-full_size.py  Stable Diffusion 2's sizes with random weights
+    model.py           DiffusionModel and its verbs
+    networks.py        Stable Diffusion 1, 2, XL and 3
+    noise_schedule.py  noise levels, prediction → ε
+    prediction.py      what a network predicts
+    batching.py        batches that fit into memory
+    placement.py       device, precision, offloading
+    size.py            sizes of images, square or not
+    loading.py         folder, file or hub → pipeline
+    folder.py          what a local folder lacks
+    failures.py        why weights do not load
+    libraries.py       what libraries say; a silent hub
+    before_loading.py  what is refused at once
+    compiler.py        what torch.compile needs
+    lora_file.py       low-rank weights from files
+    embeddings.py      textual inversion from files
+    prompt_length.py   prompts that are too long
+    prompt_weights.py  (word:1.2)
+    full_size.py       Stable Diffusion 2's sizes with random weights
+
+Whatever a network predicts leaves this folder as ε.
 """
 
 from geodesic_lightning.models.diffusion.model import DiffusionModel

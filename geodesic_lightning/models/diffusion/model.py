@@ -6,7 +6,7 @@ prompts.
 
 z₀ is the VAE's mean, shifted and scaled; x_τ the latent at the path's noise level, reached along
 the probability flow ODE. Whatever the network predicts, ε leaves this object, at levels of unit
-variance (levels.py); so diffusions and flows, one text encoder or three, look the same from
+variance (noise_schedule.py); so diffusions and flows, one text encoder or three, look the same from
 outside. The model is a plain object: a LightningModule that holds one registers nothing.
 """
 

@@ -1,10 +1,11 @@
 """Where the parts of a frozen pipeline stand, and in which precision.
 
-networks   bfloat16 on a CUDA GPU that computes in it, float16 on an older one, float32 on a CPU and
-           on Apple's GPUs; nodes and geometry are float32 outside, always
-VAE        float32 unless asked otherwise: in float16 its activations overflow, in bfloat16 a picture
-           keeps two digits, and it is called a few times a run where the network is called hundreds
-           of times
+    networks   bfloat16 on a CUDA GPU that computes in it, float16 on an older one, float32 on a CPU and
+               on Apple's GPUs
+    VAE        float32 unless asked otherwise: in float16 its activations overflow, in bfloat16 a
+               picture keeps two digits; it is called a few times a run, the network hundreds
+
+Outside, nodes and geometry are float32, always.
 """
 
 from __future__ import annotations

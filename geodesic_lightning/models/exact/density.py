@@ -36,12 +36,13 @@ FLAT = Euclidean()
 class Density(ABC):
     """A density on d-dimensional space with a standard pair of ends.
 
-    name       what the registry calls it
-    alpha      the standard density exponent of the problem, dimensionless
-    sigma      the smallest noise width, in the units of x: -Hessian log p <= I/sigma^2
-    ends       (2, d) float64, the standard start and end, on the manifold
-    manifold   the space of the path: Euclidean() or Sphere(radius)
-    guide      (m, d) or None: a curve between the ends that keeps to high density
+    Attributes:
+        name: what the registry calls it.
+        alpha: the standard density exponent of the problem, dimensionless.
+        sigma: the smallest noise width, in the units of x: −Hessian log p ≤ I/σ².
+        ends: (2, d) float64, the standard start and end, on the manifold.
+        manifold: the space of the path: Euclidean() or Sphere(radius).
+        guide: (m, d) or None: a curve between the ends that keeps to high density.
     """
 
     name: str

@@ -24,15 +24,16 @@ NODES = Path(__file__).with_name("references.safetensors")
 class Reference:
     """The shortest geodesic between the standard ends of one problem, at its standard alpha.
 
-    length                       S of the geodesic
-    length_start                 S of the straight line or great circle
-    length_from_straight_start   S of the geodesic that descent from the straight start reaches
-    alpha                        the density exponent all lengths are for
-    error_estimate               relative: what halving the segments changed; for a closed form,
-                                 what the numerical method was off by
-    closed_form                  whether length and nodes come from a formula
-    segments                     of the numerical curve
-    nodes                        (257, d), or (33, d) for d = 1024; float64 from float32 data
+    Attributes:
+        length: S of the geodesic.
+        length_start: S of the straight line or great circle.
+        length_from_straight_start: S of the geodesic that descent from the straight start reaches.
+        alpha: the density exponent all lengths are for.
+        error_estimate: relative: what halving the segments changed; for a closed form, what the
+            numerical method was off by.
+        closed_form: whether length and nodes come from a formula.
+        segments: of the numerical curve.
+        nodes: (257, d), or (33, d) for d = 1024; float64 from float32 data.
     """
 
     name: str

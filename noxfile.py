@@ -1,0 +1,68 @@
+"""The checks on every Python, and with the oldest and the newest dependencies: `nox`, or `nox -s lint`.
+
+    lint, types, docs     once
+    tests-3.11 … 3.13     the newest dependencies that pip finds, on each Python that is there
+    tests_lowest          the lowest versions that pyproject.toml allows, on the lowest Python
+
+Sessions whose Python is not there are skipped, and nox says so.
+"""
+
+import tomllib
+from itertools import chain
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+
+nox.needs_version = ">=2024.10.9"
+nox.options.error_on_missing_interpreters = False
+PYTHONS = ("3.11", "3.12", "3.13")
+PYPROJECT = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+
+
+@nox.session(python=PYTHONS[0])
+def lint(session: nox.Session) -> None:
+    """ruff, as a linter and as a formatter."""
+    session.install("ruff>=0.9")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session(python=PYTHONS[0])
+def types(session: nox.Session) -> None:
+    """mypy, which wants the dependencies' own types."""
+    session.install("--editable", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session(python=PYTHONS[0])
+def docs(session: nox.Session) -> None:
+    """The site; every warning is an error."""
+    session.install("--editable", ".[docs]")
+    session.run("python", "-m", "sphinx", "-WEq", "docs", "docs/_build")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """With the newest dependencies; `nox -s tests -- tests/geometry` for a part."""
+    session.install("--upgrade", "--upgrade-strategy=eager", "--editable", ".[dev]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def tests_lowest(session: nox.Session) -> None:
+    """With the lowest version of every direct dependency; what these need in turn is pip's choice."""
+    pins = Path(session.create_tmp()) / "lowest.txt"
+    pins.write_text("\n".join(lowest()) + "\n", encoding="utf-8")
+    session.install("--constraint", str(pins), "--editable", ".[dev]")
+    # Warnings are no errors here: old packages use what newer ones under them have deprecated.
+    session.run("python", "-m", "pytest", "-W", "default", *session.posargs)
+
+
+def lowest() -> list[str]:
+    """`name==version` of every dependency that pyproject.toml gives a lower bound, extras included."""
+    project = PYPROJECT["project"]
+    words = chain(project["dependencies"], *project["optional-dependencies"].values())
+    wanted = [Requirement(word) for word in words]
+    bounds = {(w.name, s.version) for w in wanted for s in w.specifier if s.operator == ">="}
+    return sorted(f"{name}=={version}" for name, version in bounds)
