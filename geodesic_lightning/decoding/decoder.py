@@ -2,7 +2,7 @@
 
 The given images stand at their places exactly. On a sphere the path has one radius, the images'
 latents had their own; latents are decoded at a radius that goes evenly from one to the next, so
-that nothing changes where the images are.
+that nothing changes where the images are. So it is with whatever else a manifold holds.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.geometry.rescaling import transformed
 from geodesic_lightning.score.condition import Condition
 
 
@@ -27,7 +28,8 @@ class Decoder:
         model: the model with denoise and decode.
         condition: prompts along the path.
         given: images (n, 3, H, W) that stand at their places as they are, or None.
-        norms: (n,) norms that the latents at these places had before they were put on the manifold.
+        norms: (n,) norms, or (n, k) of whatever the path's manifold holds (Manifold.statistics), that the
+            latents at these places had before they were put on it.
         places: n increasing u of the images and norms: the two ends, or fewer or more.
     """
 
@@ -55,15 +57,16 @@ class Decoder:
         return images
 
     def _images(self, path: Path, u: Tensor) -> Tensor:
-        points = path.at(u)
-        scaled = points * self._stretch(path, u).to(points)[:, None]
-        return self.model.decode(
-            self.model.denoise(path.chart(scaled), self.condition(u.to(points)))
-        )
+        x = path.chart(self._own(path, u))
+        return self.model.decode(self.model.denoise(x, self.condition(u.to(x))))
 
-    def _stretch(self, path: Path, u: Tensor) -> Tensor:
-        """Factors (m,) float64 from the path's radius to the images' own, even between places."""
-        radius = path.at(torch.tensor(self.places)).norm(dim=-1).double().cpu()
-        own = self.norms.double().cpu()
-        factors = torch.where(radius > 0, own / radius, 1.0)
-        return torch.from_numpy(np.interp(u.double().cpu(), self.places, factors))
+    def _own(self, path: Path, u: Tensor) -> Tensor:
+        """Points (m, d) at places u (m,) with the images' own statistics, even between places."""
+        manifold, points = path.manifold, path.at(u)
+        known = manifold.restoring(path.at(torch.tensor(self.places)), self.norms)
+        at = u.double().cpu().numpy()
+        scale, shift = (
+            torch.stack([torch.from_numpy(np.interp(at, self.places, c)) for c in column.T], -1)
+            for column in known
+        )
+        return transformed(points, scale, shift)

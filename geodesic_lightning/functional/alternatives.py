@@ -23,7 +23,7 @@ from torch import Tensor
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.length import Residual
-from geodesic_lightning.geometry.path import Manifold
+from geodesic_lightning.geometry.manifold import Manifold
 
 Functional = Callable[[Tensor, Tensor, Manifold], Residual]
 """(points (N+1, d), their scores (N+1, d), manifold) → residual at the interior nodes."""

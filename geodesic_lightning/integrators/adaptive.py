@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.geometry.manifold import Sphere
+from geodesic_lightning.geometry.manifold import Manifold
 from geodesic_lightning.integrators.geodesic_ode import (
     METHODS,
     Medium,
     State,
     Step,
     begin,
-    norm,
     turning,
 )
 
@@ -84,18 +83,12 @@ def shoot(
     return states
 
 
-def straight(start: Tensor, velocity: Tensor, segments: int, manifold) -> tuple[Tensor, Tensor]:
-    """The line or great circle from start, velocity (n, d): places and velocities (n, N+1, d)."""
-    u = torch.linspace(0, 1, segments + 1).to(start)[None, :, None]
-    start, velocity = start[:, None], velocity[:, None]
-    if not isinstance(manifold, Sphere):
-        return start + u * velocity, velocity.expand(-1, segments + 1, -1)
-    rate = norm(velocity)[..., None] / manifold.radius
-    sine, cosine = torch.sin(rate * u), torch.cos(rate * u)
-    return (
-        cosine * start + sine * velocity / rate.clamp_min(torch.finfo(start.dtype).tiny),
-        cosine * velocity - rate * sine * start,
-    )
+def straight(
+    start: Tensor, velocity: Tensor, segments: int, manifold: Manifold
+) -> tuple[Tensor, Tensor]:
+    """The manifold's geodesic from start, velocity (n, d): places and velocities (n, N+1, d)."""
+    u = torch.linspace(0, 1, segments + 1).to(start)
+    return manifold.straight(start[:, None], velocity[:, None], u)
 
 
 def segment_check(

@@ -7,9 +7,10 @@ from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.decoding.morphs import freemorph
 from geodesic_lightning.decoding.morphs.coefficients import noise_diffusion
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+from geodesic_lightning.geometry.manifold import Euclidean, Manifold, Sphere
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.geometry.piecewise_path import Chain
+from geodesic_lightning.geometry.rescaling import transformed
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.solvers.base import Solver
 
@@ -45,6 +46,7 @@ class FixedSolver(Solver):
     ) -> None:
         if way in ("noise_diffusion", "freemorph") and isinstance(path, Chain):
             raise UserError(f"solver={way} joins two images: give data=pair.")
+        path, decoder.norms = released(path, decoder.norms)
         super().__init__(drawn(path, way, decoder.norms), score, decoder, alpha, segments, frames)
         self.name = label or way
         if way == "noise_diffusion":
@@ -78,6 +80,21 @@ class FixedSolver(Solver):
         self.path.place(noise_diffusion(ends, given.clean, signal, u).flatten(1))
 
 
+def released(path: Path | Chain, own: Tensor) -> tuple[Path | Chain, Tensor]:
+    """The path between the stops' own latents in flat space, and their norms (n,).
+
+    A path in flat space or on a sphere, which these ways start from as it is, comes back itself.
+
+    Args:
+        own: the stops' statistics on the path's manifold.
+    """
+    if isinstance(path.manifold, Euclidean | Sphere):
+        return path, own
+    scale, shift = path.manifold.restoring(_stops(path).flatten(1), own)
+    latents = path.chart(transformed(_stops(path).flatten(1), scale, shift))
+    return _between(path, latents, Euclidean()), latents.flatten(1).norm(dim=-1)
+
+
 def drawn(path: Path | Chain, way: str, norms: Tensor) -> Path | Chain:
     """The path, or one between the same stops in the space that the way is straight in.
 
@@ -89,16 +106,23 @@ def drawn(path: Path | Chain, way: str, norms: Tensor) -> Path | Chain:
     wanted = Sphere if way == "slerp" else Euclidean
     if isinstance(path.manifold, wanted):
         return path
-    chain = isinstance(path, Chain)
-    stops = (
-        torch.stack([leg.start for leg in path.legs] + [path.end])
-        if chain
-        else torch.stack([path.start, path.end])
-    )
+    stops = _stops(path)
     sizes = stops.flatten(1).norm(dim=-1)
     space = Sphere(float(sizes.mean())) if way == "slerp" else Euclidean()
     if wanted is Euclidean:
         stops = stops * (norms.to(stops) / sizes).reshape(-1, *[1] * (stops.dim() - 1))
-    if chain:
+    return _between(path, stops, space)
+
+
+def _stops(path: Path | Chain) -> Tensor:
+    """What the path passes through, its ends included, the first again where it is closed."""
+    if isinstance(path, Chain):
+        return torch.stack([leg.start for leg in path.legs] + [path.end])
+    return torch.stack([path.start, path.end])
+
+
+def _between(path: Path | Chain, stops: Tensor, space: Manifold) -> Path | Chain:
+    """A path of the same kind through other stops, in another space."""
+    if isinstance(path, Chain):
         return Chain(stops[:-1] if path.closed else stops, space, 2, path.closed, path.rounding)
     return Path(stops[0], stops[1], space)
