@@ -47,6 +47,16 @@ def means(model, ends: Tensor) -> Manifold:
     return HeldMeans(Euclidean(), _means("means", ends))
 
 
+def means_and_norm(model, ends: Tensor) -> Manifold:
+    """Latents (n, C, H, W) whose channels' means and one norm, of all deviations, are held.
+
+    Raises:
+        UserError: as for `means`, or latents without deviations.
+    """
+    held = _means("means_and_norm", ends)
+    return HeldMeans(Sphere(float(_deviations(ends).norm(dim=(-2, -1)).mean())), held)
+
+
 def shell(model, ends: Tensor) -> Manifold:
     """Latents (n, C, H, W) whose channels' means and norms of deviations are held: C spheres.
 
@@ -55,14 +65,17 @@ def shell(model, ends: Tensor) -> Manifold:
             finite.
     """
     held = _means("shell", ends)
-    deviations = ends.flatten(2) - ends.flatten(2).mean(-1, keepdim=True)
-    norms = torch.linalg.vector_norm(deviations.double(), dim=-1)
+    norms = _deviations(ends).norm(dim=-1)
     if not (norms > 0).all():
         raise UserError(
             "manifold=shell: a channel of a latent is the same in every pixel and has no direction: "
             "choose manifold=means."
         )
     return HeldMeans(Product(tuple(Sphere(r) for r in norms.mean(0).tolist())), held)
+
+
+CHANNELWISE = (means, means_and_norm, shell)
+"""The makers that refuse points without channels."""
 
 
 def _means(name: str, ends: Tensor) -> tuple[float, ...]:
@@ -74,3 +87,8 @@ def _means(name: str, ends: Tensor) -> tuple[float, ...]:
     if not torch.isfinite(ends).all():
         raise UserError("The latents are not finite: check the images and the model's weights.")
     return tuple(ends.double().mean((0, 2, 3)).tolist())
+
+
+def _deviations(ends: Tensor) -> Tensor:
+    """Of every channel from its mean over the pixels: (n, C, H·W) float64."""
+    return ends.double().flatten(2) - ends.double().flatten(2).mean(-1, keepdim=True)

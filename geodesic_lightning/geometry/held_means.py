@@ -12,9 +12,9 @@ coordinates: |z_c|² = n var_c. With a manifold N for z and fixed means μ,
 
 is isometric to N: all of M's questions are N's, asked in these coordinates.
 
-    N flat                               the means are held, `means`
-    N a sphere for every channel         the norms of the deviations too: a product of S^(n−2), `shell`
-    N one sphere                         the norm of all deviations together
+    N flat                          `means`: the means alone are held
+    N one sphere, S^(C(n−1)−1)      `means_and_norm`: and the norm of all deviations together
+    N a sphere a channel, S^(n−2)   `shell`: and the norm of each channel's deviation
 
 High-dimensional noise is concentrated where its statistics are typical, not where it is most
 probable; holding more of them keeps a path that seeks probable points away from points that no

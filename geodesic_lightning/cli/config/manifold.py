@@ -29,6 +29,12 @@ class Means:
 
 
 @dataclass
+class MeansAndNorm:
+    _target_: str = "geodesic_lightning.geometry.choose_manifold.means_and_norm"
+    _partial_: bool = True
+
+
+@dataclass
 class Shell:
     _target_: str = "geodesic_lightning.geometry.choose_manifold.shell"
     _partial_: bool = True
@@ -38,6 +44,7 @@ SCHEMAS = {
     "automatic_schema": Automatic,
     "euclidean_schema": Euclidean,
     "means_schema": Means,
+    "means_and_norm_schema": MeansAndNorm,
     "shell_schema": Shell,
     "sphere_schema": Sphere,
 }
