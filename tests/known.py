@@ -140,7 +140,7 @@ def smooth_shots() -> dict[str, Shot]:
         "mixture in 3-D": random_mixture(3),
         "slope on a sphere": slope,
         "mixture on a sphere": random_mixture(4, 4, ball),
-        "mixture on a shell": random_mixture(5, 8, shell),
+        "mixture on a shell": random_mixture(6, 8, shell),
     }
     return {
         name: shot(case, torch.tensor(direction[case.dimension], dtype=torch.float64))
