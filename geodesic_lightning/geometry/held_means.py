@@ -21,6 +21,10 @@ probable; holding more of them keeps a path that seeks probable points away from
 sample looks like. The ends of a path have means and norms of their own: M has the mean of the ends',
 and what is shown gets x·r(u)/r + (μ(u) − μ r(u)/r) with μ(u), r(u) even between them
 (Manifold.restoring).
+
+The score is asked at the points of M themselves, so that all paths on M are in one metric. Asking
+it instead at the latent that is shown at u, with the chain rule, moved the redraw error of the
+hand-made pairs by 0.1 % of a pixel's range at most and other measures as little, but on one pair.
 """
 
 from __future__ import annotations
