@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+from geodesic_lightning.geometry.manifold import Manifold
 
 if TYPE_CHECKING:
     from geodesic_lightning.data.frames import Frames
     from geodesic_lightning.functional.length import Residual
     from geodesic_lightning.problems.evaluation import LegEvaluation
-
-Manifold = Euclidean | Sphere
 
 
 class AnyPath(Protocol):

@@ -3,7 +3,7 @@
 `exact_problem` is a Problem over an exact density, through the same Score as any model. `shot`
 makes a geodesic without solving for one: the geodesic equation in constant Euclidean speed,
 
-    x'' = -alpha |x'|^2 P s - |x'|^2 x/R^2   (the last term on a sphere only),
+    x'' = -alpha |x'|^2 P s + II(x', x')   (the last term is the manifold's own),
 
 is integrated from a start and a velocity to ten digits, and wherever it arrives is the other end.
 """
@@ -16,8 +16,10 @@ import numpy as np
 import torch
 from scipy.integrate import solve_ivp
 
-from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+from geodesic_lightning.geometry.held_means import HeldMeans
+from geodesic_lightning.geometry.manifold import Euclidean, Manifold, Sphere
 from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.geometry.product import Product
 from geodesic_lightning.models.exact import ExactModel, density
 from geodesic_lightning.models.exact.density import Density
 from geodesic_lightning.models.exact.families import Mixture, Slope
@@ -51,7 +53,7 @@ def exact_problem(
 
 
 def random_mixture(
-    seed: int, dimension: int = 3, manifold: Euclidean | Sphere = FLAT, alpha: float = 0.3
+    seed: int, dimension: int = 3, manifold: Manifold = FLAT, alpha: float = 0.3
 ) -> Mixture:
     """Four round bumps of widths 0.5 to 0.8 about the ends' chord, and two ends."""
     generator = torch.Generator().manual_seed(seed)
@@ -59,10 +61,10 @@ def random_mixture(
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    sphere = isinstance(manifold, Sphere)
+    flat = isinstance(manifold, Euclidean)
     ends = torch.zeros(2, dimension, dtype=torch.float64)
     ends[:, 0] = torch.tensor([-1.0, 1.0])
-    ends[:, 1] = 1.0 if sphere else 0.0
+    ends[:, 1] = 0.0 if flat else 1.0
     ends = manifold.projx(ends + 0.1 * normal(2, dimension))
     widths = 0.5 + 0.3 * torch.rand(4, generator=generator, dtype=torch.float64)
     return Mixture(
@@ -104,8 +106,7 @@ def shot(problem: Density, velocity: torch.Tensor) -> Shot:
         x, v = (torch.from_numpy(part) for part in (state[:d], state[d : 2 * d]))
         score = manifold.proju(x, problem.score(x[None])[0])
         turn = -alpha * (square * score - (score @ v) * v)
-        if isinstance(manifold, Sphere):
-            turn = turn - square * x / manifold.radius**2
+        turn = turn + manifold.acceleration(x, v)
         relative = float(problem.log_density(x[None]) - origin)
         return np.concatenate([v, turn, [square**0.5 * np.exp(-alpha * relative)]])
 
@@ -117,7 +118,10 @@ def shot(problem: Density, velocity: torch.Tensor) -> Shot:
 
 
 def smooth_shots() -> dict[str, Shot]:
-    """Four geodesics of smooth densities: two in flat space, two on a sphere."""
+    """Five geodesics of smooth densities: two in flat space, two on a sphere, one on a shell.
+
+    The shell is of two channels of four pixels, their means and the norms of their deviations held.
+    """
     ball = Sphere(1.0)
     tilt = torch.tensor([0.0, 0.0, 2.0], dtype=torch.float64)
     slope = Slope(
@@ -128,12 +132,19 @@ def smooth_shots() -> dict[str, Shot]:
         manifold=ball,
         ends=ball.projx(torch.tensor([[1.0, 0.0, 0.2], [0.0, 1.0, 0.2]], dtype=torch.float64)),
     )
-    direction = {2: [1.6, 1.1], 3: [1.2, 0.6, 0.4], 4: [1.2, 0.2, 0.4, -0.3]}
+    shell = HeldMeans(Product((Sphere(1.0), Sphere(0.6))), (0.3, -0.2))
+    direction = {
+        2: [1.6, 1.1],
+        3: [1.2, 0.6, 0.4],
+        4: [1.2, 0.2, 0.4, -0.3],
+        8: [1.0, 0.2, -0.6, 0.3, 0.4, -0.2, 0.3, 0.1],
+    }
     cases = {
         "constant_score": density("constant_score"),
         "mixture in 3-D": random_mixture(3),
         "slope on a sphere": slope,
         "mixture on a sphere": random_mixture(4, 4, ball),
+        "mixture on a shell": random_mixture(6, 8, shell),
     }
     return {
         name: shot(case, torch.tensor(direction[case.dimension], dtype=torch.float64))

@@ -169,6 +169,7 @@ def rehearse(parts: dict[str, Any]) -> None:
     Whatever is out of range is refused by the constructors themselves, before a network is loaded.
     """
     from geodesic_lightning.data.frames import points
+    from geodesic_lightning.geometry.choose_manifold import CHANNELWISE, automatic
     from geodesic_lightning.integrators.initial_velocity import Toward
     from geodesic_lightning.models.exact import ExactModel
     from geodesic_lightning.solvers.assemble import assemble
@@ -179,6 +180,8 @@ def rehearse(parts: dict[str, Any]) -> None:
     parts = parts | {"condition": condition}
     if parts["velocity"] is not None:  # what it was made from need not fit the plane
         parts["velocity"] = Toward()
+    if parts["manifold"].func in CHANNELWISE:  # the plane has no channels
+        parts["manifold"] = automatic
     assemble(ExactModel("gaussian"), points([2.0, 0.0], [0.0, 1.0]), **parts)
 
 

@@ -7,7 +7,8 @@ Given images differ a little from what is decoded at their places. `ends` says w
     blended    the given images at their places; their difference fades out beside them (blend.py)
 
 On a sphere the path has one radius, the images' latents had their own; latents are decoded at a
-radius that goes evenly from one to the next, so that nothing changes where the images are.
+radius that goes evenly from one to the next, so that nothing changes where the images are. So it is
+with whatever else a manifold holds.
 """
 
 import copy
@@ -21,6 +22,7 @@ from torch import Tensor
 from geodesic_lightning.decoding.blend import weights
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.geometry.rescaling import transformed
 from geodesic_lightning.score.condition import Condition
 
 ENDS = ("given", "decoded", "blended")
@@ -46,7 +48,8 @@ class Decoder:
         model: the model with denoise and decode.
         condition: prompts along the path.
         given: images (k, 3, H, W) of the first k ≤ n places, or None.
-        norms: (n,) norms that the latents at these places had before they were put on the manifold.
+        norms: (n,) norms, or (n, k) of whatever the path's manifold holds (Manifold.statistics), that the
+            latents at these places had before they were put on it.
         places: n increasing u of the images and norms: the two ends, or fewer or more.
         ends: what is shown at and beside the places: given, decoded or blended.
 
@@ -105,18 +108,19 @@ class Decoder:
         return (images[: len(u)] + faded).clamp(0, 1)
 
     def _images(self, path: Path, u: Tensor) -> Tensor:
-        points = path.at(u)
-        scaled = points * self._stretch(path, u).to(points)[:, None]
-        return self.model.decode(
-            self.model.denoise(path.chart(scaled), self.condition(u.to(points)))
-        )
+        x = path.chart(self._own(path, u))
+        return self.model.decode(self.model.denoise(x, self.condition(u.to(x))))
 
-    def _stretch(self, path: Path, u: Tensor) -> Tensor:
-        """Factors (m,) float64 from the path's radius to the images' own, even between places."""
-        radius = path.at(torch.tensor(self.places)).norm(dim=-1).cpu().double()
-        own = self.norms.cpu().double()
-        factors = torch.where(radius > 0, own / radius, 1.0)
-        return torch.from_numpy(np.interp(u.cpu().double(), self.places, factors))
+    def _own(self, path: Path, u: Tensor) -> Tensor:
+        """Points (m, d) at places u (m,) with the images' own statistics, even between places."""
+        manifold, points = path.manifold, path.at(u)
+        known = manifold.restoring(path.at(torch.tensor(self.places)), self.norms)
+        at = u.cpu().double().numpy()
+        scale, shift = (
+            torch.stack([torch.from_numpy(np.interp(at, self.places, c)) for c in column.T], -1)
+            for column in known
+        )
+        return transformed(points, scale, shift)
 
 
 def _at(u: Tensor, place: float) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.length import Residual
-from geodesic_lightning.geometry.path import Manifold
+from geodesic_lightning.geometry.manifold import Manifold
 
 
 class ScoreOuter:

@@ -25,7 +25,7 @@ from geodesic_lightning.functional import quadrature
 from geodesic_lightning.functional.length import across
 from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry import spline
-from geodesic_lightning.geometry.path import Manifold
+from geodesic_lightning.geometry.manifold import Manifold
 
 WINDOW, OVERLAP = 256, 24
 

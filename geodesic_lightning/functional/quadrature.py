@@ -13,8 +13,7 @@ from torch import Tensor
 from geodesic_lightning.functional.excess import predicted_excess
 from geodesic_lightning.functional.length import residual
 from geodesic_lightning.geometry import spline
-from geodesic_lightning.geometry.manifold import Sphere
-from geodesic_lightning.geometry.path import Manifold
+from geodesic_lightning.geometry.manifold import Manifold
 
 
 @dataclass(frozen=True)
@@ -117,29 +116,9 @@ def _integrate(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold)
 def _along(
     points: Tensor, scores: Tensor, manifold: Manifold, knots: np.ndarray, places: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """s·x' and |x'|, each like places, on the spline through points, brought to the sphere if any.
-
-    Splines are linear in their nodes, so that only the nodes' inner products matter, whatever the
-    dimension.
-    """
-    # x = x_0 + Σ b_j (x_j − x_0) keeps the digits of velocities that are short beside x itself.
-    vectors = torch.cat([points[:1], points - points[:1]])
-    products = (vectors @ vectors.T).cpu().numpy()
-    crossed = (scores @ vectors.T).cpu().numpy()
+    """s·x' and |x'|, each like places, on the spline through points, brought to the manifold."""
     at = places.ravel()
-    score, pad = spline.basis(knots, at), np.ones((at.size, 1))
-    here = np.concatenate([pad, score], axis=1)
-    velocity = np.concatenate([0 * pad, spline.basis(knots, at, 1)], axis=1)
-    rise, square = _inner(score, crossed, velocity), _inner(velocity, products, velocity)
-    if isinstance(manifold, Sphere):
-        norm = _inner(here, products, here)
-        radial = _inner(here, products, velocity) / norm
-        scale = manifold.radius / np.sqrt(norm)
-        rise = scale * (rise - radial * _inner(score, crossed, here))
-        square = scale**2 * (square - radial**2 * norm)
+    rise, square = manifold.rates_along(
+        points, scores, spline.basis(knots, at), spline.basis(knots, at, 1)
+    )
     return rise.reshape(places.shape), np.sqrt(square.clip(0)).reshape(places.shape)
-
-
-def _inner(left: np.ndarray, products: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Row by row left·products·right."""
-    return ((left @ products) * right).sum(-1)

@@ -1,148 +1,131 @@
-"""The space the path lives in: flat, or a sphere about the origin.
+"""The space the path lives in: what a manifold answers, whatever it is.
 
-A manifold answers six questions on the LAST dimension; leading dimensions broadcast:
+A manifold M is a subset of R^d with the length that R^d gives it. Its questions are about the LAST
+dimension; leading dimensions broadcast. With γ the geodesic γ(0) = x, γ'(0) = v:
 
-    projx(x)           the nearest point of the manifold
+    projx(x)           the nearest point of M
     proju(x, v)        the part of v that is tangent at x
-    expmap(x, v)       where the geodesic from x with velocity v is after unit time
-    logmap(x, y)       the velocity that carries x to y in unit time, |logmap(x, y)| = dist(x, y)
+    expmap(x, v)       γ(1)
+    logmap(x, y)       the shortest v with γ(1) = y, |logmap(x, y)| = dist(x, y)
     dist(x, y)         the length of the shortest geodesic
     geodesic(x, y, u)  the point at the fraction u of the way from x to y, at constant speed
+    acceleration(x, v) γ''(0), at right angles to M: the second fundamental form II(v, v)
+    straight(x, v, u)  γ(u) and γ'(u)
+    glide(x, v, h)     γ(h) and γ'(h), put back on M and to the speed |v|
 
-Sphere of radius R (Yu et al., CVPR 2025: latents of one noise level lie near a sphere). With the
-angle theta = 2 atan2(|x - y|, |x + y|), which keeps its digits at both 0 and pi, where acos(x.y)
-has none:
+Flat space (euclidean.py), a sphere (sphere.py), products of such (product.py) and latents whose
+channels' means are held (held_means.py) are manifolds; another one is another file.
 
-    dist(x, y)   = R theta
-    proju(x, v)  = v - x (x.v) / (x.x)
-    expmap(x, v) = x cos(theta) + v sin(theta)/theta,  theta = |v|/R,  brought back to radius R
-    logmap(x, y) = R theta w/|w|,  w = proju(x, y - x) = proju(x, y + x)
-
-The two forms of w are equal in exact arithmetic; the one with the smaller difference is the one
-that does not cancel.
-
-Everything is a pure function of tensors of any floating dtype: no copy to the host, no loop, no
-input changed. Points are expected on the manifold up to rounding; projx puts them there.
+Everything is a pure function of tensors of any floating dtype: no loop over points, no input
+changed. Points are expected on the manifold up to rounding; projx puts them there.
 """
 
-from __future__ import annotations
+from typing import Protocol
 
-import math
-from dataclasses import dataclass
-
-import torch
+import numpy as np
 from torch import Tensor
 
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry.euclidean import Euclidean
+from geodesic_lightning.geometry.sphere import Sphere
 
-__all__ = ["Euclidean", "Sphere"]
-
-
-def _norm(v: Tensor) -> Tensor:
-    """|v| over the last dimension, which stays with size 1."""
-    return torch.linalg.vector_norm(v, dim=-1, keepdim=True)
+__all__ = ["Euclidean", "Manifold", "Sphere"]
 
 
-@dataclass(frozen=True)
-class Euclidean:
-    """Flat space: geodesics are straight lines."""
+class Manifold(Protocol):
+    """What the path, its functional and its integrators ask of a space; values, compared by value.
 
-    line = "straight line"  # what a geodesic is called
-
-    def projx(self, x: Tensor) -> Tensor:
-        """x (..., d) itself: every point belongs to flat space."""
-        return x
-
-    def proju(self, x: Tensor, v: Tensor) -> Tensor:
-        """v (..., d) itself: every vector is tangent."""
-        return v
-
-    def expmap(self, x: Tensor, v: Tensor) -> Tensor:
-        """x + v, shape (..., d)."""
-        return x + v
-
-    def logmap(self, x: Tensor, y: Tensor) -> Tensor:
-        """y - x, shape (..., d); exactly zero for coincident points."""
-        return y - x
-
-    def dist(self, x: Tensor, y: Tensor) -> Tensor:
-        """|x - y|, shape (...); exactly zero for coincident points."""
-        return torch.linalg.vector_norm(x - y, dim=-1)
-
-    def geodesic(self, x: Tensor, y: Tensor, u: Tensor) -> Tensor:
-        """The straight line: x, y (d,) and u (m,) in [0, 1] give (m, d); the ends are exact.
-
-        In general u broadcasts against the leading dimensions of x and y.
-        """
-        return torch.lerp(x, y, torch.as_tensor(u, dtype=x.dtype, device=x.device)[..., None])
-
-
-@dataclass(frozen=True)
-class Sphere:
-    """The sphere |x| = radius about the origin, of dimension d - 1 in d >= 2 coordinates.
-
-    Raises UserError for a radius that is not a positive finite number.
+    Attributes:
+        line: what its geodesics are called.
     """
 
-    radius: float
+    @property
+    def line(self) -> str: ...
 
-    line = "great circle"  # what a geodesic is called
-
-    def __post_init__(self) -> None:
-        try:
-            radius = float(self.radius)
-        except (TypeError, ValueError):
-            radius = math.nan
-        if not (math.isfinite(radius) and radius > 0):
-            raise UserError(
-                f"the radius of a sphere is a positive finite number, got {self.radius!r}: "
-                "give the norm of the latents, or use the Euclidean manifold."
-            )
-        object.__setattr__(self, "radius", radius)
+    # -- points and tangents ---
 
     def projx(self, x: Tensor) -> Tensor:
-        """x (..., d) rescaled to the radius. The origin has no nearest point and gives NaN."""
-        return x * (self.radius / _norm(x))
+        """The point nearest to x (..., d); whatever it likes where `undetermined`."""
+        ...
 
     def proju(self, x: Tensor, v: Tensor) -> Tensor:
-        """v (..., d) without its part along x (..., d)."""
-        return v - x * ((x * v).sum(-1, keepdim=True) / (x * x).sum(-1, keepdim=True))
+        """The part of v (..., d) that is tangent at x (..., d)."""
+        ...
 
     def expmap(self, x: Tensor, v: Tensor) -> Tensor:
-        """Follow the great circle from x (..., d) along the tangent v (..., d) for |v|."""
-        theta = _norm(v) / self.radius
-        return self.projx(torch.cos(theta) * x + torch.sinc(theta / math.pi) * v)
+        """Where the geodesic from x with the tangent velocity v is after unit time, (..., d)."""
+        ...
 
     def logmap(self, x: Tensor, y: Tensor) -> Tensor:
-        """The tangent at x (..., d) that expmap carries to y (..., d).
-
-        Coincident points give exact zeros. For antipodal points (to rounding) every direction is as
-        short as any other: the answer then is the tangent part of the coordinate axis on which x is
-        smallest, of length pi R, the same at every call.
-        """
-        minus, plus = y - x, y + x
-        near = _norm(minus) <= _norm(plus)
-        w = self.proju(x, torch.where(near, minus, plus))
-
-        axis = torch.zeros_like(w).scatter(-1, x.expand_as(w).abs().argmin(-1, keepdim=True), 1.0)
-        antipodal = _norm(plus) <= 8 * torch.finfo(w.dtype).eps * self.radius
-        w = torch.where(antipodal, self.proju(x, axis), w)
-
-        length = _norm(w)
-        length = torch.where(length > 0, length, torch.ones_like(length))
-        return w * (self.dist(x, y)[..., None] / length)
+        """The tangent at x that expmap carries to y, (..., d); exactly zero for coincident points."""
+        ...
 
     def dist(self, x: Tensor, y: Tensor) -> Tensor:
-        """R times the angle between x and y (..., d), shape (...): exactly 0 when they coincide."""
-        minus = torch.linalg.vector_norm(x - y, dim=-1)
-        plus = torch.linalg.vector_norm(x + y, dim=-1)
-        return 2 * self.radius * torch.atan2(minus, plus)
+        """The length of the shortest geodesic, (...); exactly zero for coincident points."""
+        ...
 
     def geodesic(self, x: Tensor, y: Tensor, u: Tensor) -> Tensor:
-        """Slerp: x, y (d,) and u (m,) in [0, 1] give (m, d); the ends are exact.
+        """x, y (d,) and u (m,) in [0, 1] give (m, d); the ends are exact.
 
         In general u broadcasts against the leading dimensions of x and y.
         """
-        u = torch.as_tensor(u, dtype=x.dtype, device=x.device)[..., None]
-        inside = self.expmap(x, u * self.logmap(x, y))
-        return torch.where(u == 0, x, torch.where(u == 1, y, inside))
+        ...
+
+    def undetermined(self, x: Tensor) -> Tensor:
+        """Whether x (..., d) has, to rounding, no one nearest point: bool (...)."""
+        ...
+
+    def antipodal(self, x: Tensor, y: Tensor) -> Tensor:
+        """Whether, nearly, no one shortest geodesic joins x and y of the manifold: bool (...)."""
+        ...
+
+    # -- curves ---
+
+    def acceleration(self, x: Tensor, v: Tensor) -> Tensor:
+        """γ'' (..., d), in ambient space, of the geodesic at x with the tangent velocity v."""
+        ...
+
+    def straight(self, x: Tensor, v: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Places and velocities (..., d) of the geodesic from x with velocity v at times u (...)."""
+        ...
+
+    def glide(self, x: Tensor, v: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Place and velocity (..., d) after time h (...), freed of rounding: as for an integrator."""
+        ...
+
+    def frequencies(self, v: Tensor) -> Tensor:
+        """ω² (..., k) with γ'' = −ω² centred(γ) on geodesics of velocity v, or 0 where nothing is known.
+
+        One for each of k equal blocks of coordinates. An integrator that solves this part exactly
+        need not iterate it (picard.py).
+        """
+        ...
+
+    def centred(self, x: Tensor) -> Tensor:
+        """x (..., d) relative to the centre that geodesics turn about."""
+        ...
+
+    def rates_along(
+        self, points: Tensor, scores: Tensor, value: np.ndarray, slope: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """s·x' and |x'|², (m,) each, on a spline through points, brought to the manifold.
+
+        Args:
+            points, scores: (N+1, d), the scores tangent; s is their spline.
+            value, slope: (m, N+1), what the nodes count in the spline and in its derivative at m
+                places; rows of `value` add up to 1, of `slope` to 0.
+        """
+        ...
+
+    # -- what points have that the manifold holds ---
+
+    def statistics(self, x: Tensor) -> Tensor:
+        """What distinguishes latents x (n, d) from their nearest points: (n,) or (n, k)."""
+        ...
+
+    def restoring(self, x: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift, (n, k) float64 on the CPU each, that give points their own statistics back.
+
+        x·scale + shift on each of k equal blocks of coordinates, for x (n, d) of the manifold, has
+        the statistics `own`; scale and shift that lie evenly between two give statistics that do.
+        """
+        ...

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry import spline
-from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+from geodesic_lightning.geometry.manifold import Manifold
 
-Manifold = Euclidean | Sphere
+__all__ = ["Manifold", "Path"]
 
 
 class Path(nn.Module):
@@ -19,11 +19,11 @@ class Path(nn.Module):
 
     Args:
         start, end: the ends x_0 and x_N, any shape; they are put on the manifold.
-        manifold: Euclidean() or Sphere(radius), acting on the flattened latent.
+        manifold: acting on the flattened latent.
         segments: N ≥ 1; there are N − 1 interior nodes.
 
     Raises:
-        UserError: ends coincide, are antipodal on the sphere, or are not finite.
+        UserError: ends coincide, are antipodal on the manifold, or are not finite.
     """
 
     start: Tensor
@@ -140,7 +140,7 @@ def _check_ends(ends: Tensor, manifold: Manifold) -> None:
     distance = manifold.dist(ends[0], ends[1])
     if distance <= 1e-6 * ends.norm(dim=-1).max():
         raise UserError("The two ends of the path coincide: give two different images or points.")
-    if isinstance(manifold, Sphere) and (ends[0] + ends[1]).norm() <= 1e-4 * manifold.radius:
+    if bool(manifold.antipodal(ends[0], ends[1])):
         raise UserError(
             "The two ends are antipodal on the sphere, so every great circle joins them: move one end a "
             "little, or use manifold=euclidean."

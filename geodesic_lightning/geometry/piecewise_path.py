@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.corner_rounding import rounded, turning_angles
-from geodesic_lightning.geometry.path import Manifold, Path
+from geodesic_lightning.geometry.manifold import Manifold
+from geodesic_lightning.geometry.path import Path
 
 FINE = 16  # of the ruler, parts of a piece
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.geometry.path import Manifold, Path
+from geodesic_lightning.geometry.manifold import Manifold
+from geodesic_lightning.geometry.path import Path
 
 
 class StarPath(nn.Module):
@@ -35,9 +36,7 @@ class StarPath(nn.Module):
         self.manifold, self.shape = manifold, stops.shape[1:]
         points = manifold.projx(stops.flatten(1))
         flat = points.mean(0)
-        if float(flat.norm()) < 1e-6 * float(points.norm(dim=-1).max()) and not torch.equal(
-            manifold.projx(flat), flat
-        ):
+        if bool(manifold.undetermined(flat)):
             raise UserError(
                 "data: the points lie all around the sphere and have no mean on it: leave one out."
             )

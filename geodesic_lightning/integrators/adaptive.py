@@ -1,4 +1,4 @@
-"""From steps to shots: how many steps a piece of the way takes, and whole shots of them.
+"""From steps to spans: how many steps a span of the way takes.
 
 A step may turn the velocity by no more than a limit, α|Ps|ds ≤ 0.5 by default: that is where the
 methods' own error, a power of the turning, is still small.
@@ -10,14 +10,11 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.geometry.manifold import Sphere
+from geodesic_lightning.geometry.manifold import Manifold
 from geodesic_lightning.integrators.geodesic_ode import (
-    METHODS,
     Medium,
     State,
     Step,
-    begin,
-    norm,
     turning,
 )
 
@@ -62,64 +59,12 @@ def advance(
     )
 
 
-def shoot(
-    start: Tensor,
-    velocity: Tensor,
-    medium: Medium,
-    segments: int,
-    method: str = "rk4",
-    limit: float | None = None,
-) -> list[State]:
-    """States at u = 0, 1/N, …, 1 of shots from start with velocities, both (n, d), for unit time.
-
-    Args:
-        method: rk4 or strang.
-        limit: as for `advance`; None takes one step a segment.
-    """
-    states = [begin(start.expand_as(velocity), velocity)]
-    span = velocity.new_full((len(velocity),), 1 / segments)
-    for k in range(segments):
-        u = torch.full_like(span, k / segments)
-        states.append(advance(states[-1], u, span, medium, METHODS[method], limit))
-    return states
-
-
-def straight(start: Tensor, velocity: Tensor, segments: int, manifold) -> tuple[Tensor, Tensor]:
-    """The line or great circle from start, velocity (n, d): places and velocities (n, N+1, d)."""
-    u = torch.linspace(0, 1, segments + 1).to(start)[None, :, None]
-    start, velocity = start[:, None], velocity[:, None]
-    if not isinstance(manifold, Sphere):
-        return start + u * velocity, velocity.expand(-1, segments + 1, -1)
-    rate = norm(velocity)[..., None] / manifold.radius
-    sine, cosine = torch.sin(rate * u), torch.cos(rate * u)
-    return (
-        cosine * start + sine * velocity / rate.clamp_min(torch.finfo(start.dtype).tiny),
-        cosine * velocity - rate * sine * start,
-    )
-
-
-def segment_check(
-    points: Tensor, velocity: Tensor, medium: Medium, span: int = 4, method: str = "rk4"
-) -> Tensor:
-    """How well a path shoots itself: from each node over `span` segments, against the node there.
-
-    Across a whole path errors grow by orders of magnitude; over four segments the test is fair.
-
-    Args:
-        points: (N+1, d), evenly spaced.
-        velocity: (N+1, d), dγ/du at the nodes.
-
-    Returns:
-        (N+1−span,): |shot − node| over the distance of the two nodes.
-    """
-    segments = len(points) - 1
-    states = begin(*medium.on_manifold(points[:-span], velocity[:-span]))
-    u = torch.arange(segments + 1 - span).to(points) / segments
-    h = torch.full_like(u, 1 / segments)
-    for k in range(span):
-        states = advance(states, u + k * h, h, medium, METHODS[method], None)
-    gap = medium.manifold.dist(states.x, points[span:])
-    return gap / medium.manifold.dist(points[:-span], points[span:])
+def straight(
+    start: Tensor, velocity: Tensor, segments: int, manifold: Manifold
+) -> tuple[Tensor, Tensor]:
+    """The manifold's geodesic from start, velocity (n, d): places and velocities (n, N+1, d)."""
+    u = torch.linspace(0, 1, segments + 1).to(start)
+    return manifold.straight(start[:, None], velocity[:, None], u)
 
 
 def _put(into: State, index: Tensor, part: State) -> State:

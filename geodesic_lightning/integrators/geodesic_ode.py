@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+from geodesic_lightning.geometry.manifold import Manifold
 
 GAUGES = ("euclidean", "metric")
 
@@ -72,13 +72,13 @@ class Medium:
     Attributes:
         score: (x (n, d), u (n,)) → (n, d), the score at x where the shot is at u.
         alpha: α ≥ 0.
-        manifold: Euclidean() or Sphere(radius).
+        manifold: of the curve.
         gauge: euclidean or metric.
     """
 
     score: Callable[[Tensor, Tensor], Tensor]
     alpha: float
-    manifold: Euclidean | Sphere
+    manifold: Manifold
     gauge: str = "euclidean"
 
     def __post_init__(self) -> None:
@@ -110,9 +110,7 @@ def acceleration(x: Tensor, v: Tensor, score: Tensor, medium: Medium) -> Tensor:
     square, rise = dot(v, v), dot(score, v)
     along = (2 if medium.gauge == "metric" else 1) * rise * v
     bend = medium.alpha * (along - square * score)
-    if isinstance(medium.manifold, Sphere):
-        bend = bend - square * x / medium.manifold.radius**2
-    return bend
+    return bend + medium.manifold.acceleration(x, v)
 
 
 def turning(v: Tensor, score: Tensor, alpha: float) -> Tensor:
@@ -166,11 +164,11 @@ def strang_step(state: State, u: Tensor, h: Tensor, medium: Medium) -> State:
     Second order, one call of the score, time-reversible; both parts are solved exactly, so that
     stiff or noisy fields turn v but never throw it. Args as for `rk4_step`.
     """
-    x, v = glide(state.x, state.v, h / 2, medium.manifold)
+    x, v = medium.manifold.glide(state.x, state.v, h / 2)
     score = medium.tangent_score(x, u + h / 2)
     turned, rise = kick(v, score, h, medium)
     log_density = state.log_density + rise
-    x, out = glide(x, turned, h / 2, medium.manifold)
+    x, out = medium.manifold.glide(x, turned, h / 2)
     speed = (
         norm(v) * torch.exp(-medium.alpha * state.log_density)
         + norm(turned) * torch.exp(-medium.alpha * log_density)
@@ -222,22 +220,6 @@ def kick(v: Tensor, score: Tensor, h: Tensor, medium: Medium) -> tuple[Tensor, T
     return speed[..., None] * turned, -h.abs() * speed * size * mean
 
 
-def glide(x: Tensor, v: Tensor, h: Tensor, manifold) -> tuple[Tensor, Tensor]:
-    """Along the line or great circle from x with velocity v for time h."""
-    step = h[..., None] * v
-    there = manifold.expmap(x, step)
-    if not isinstance(manifold, Sphere):
-        return there, v
-    speed = norm(v)[..., None]
-    angle = norm(step)[..., None] / manifold.radius
-    carried = (
-        torch.cos(angle) * v
-        - torch.sign(h)[..., None] * torch.sin(angle) * (speed / manifold.radius) * x
-    )
-    carried = manifold.proju(there, carried)
-    return there, carried * (speed / norm(carried)[..., None].clamp_min(torch.finfo(v.dtype).tiny))
-
-
 def settled(after: State, before: State, medium: Medium) -> State:
     """Count the drift of a step; in the euclidean gauge undo it too."""
     if medium.gauge == "metric":
@@ -253,7 +235,6 @@ def metric_speed(state: State, alpha: float) -> Tensor:
 
 
 METHODS: dict[str, Step] = {"rk4": rk4_step, "strang": strang_step}
-CALLS = {"rk4": 4, "strang": 1}  # of the score, a step
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:

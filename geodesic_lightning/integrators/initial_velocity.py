@@ -22,7 +22,7 @@ from torch import Tensor
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry import spline
-from geodesic_lightning.geometry.path import Manifold
+from geodesic_lightning.geometry.manifold import Manifold
 from geodesic_lightning.score.condition import Condition
 
 
@@ -165,7 +165,7 @@ class Onward:
         start = view.manifold.projx(points[-1])
         if (start - points[-1]).norm() > 1e-3 * start.norm():
             raise UserError(
-                f"velocity.path: {self.path} lies on another sphere: give the data= and manifold= "
+                f"velocity.path: {self.path} lies on another manifold: give the data= and manifold= "
                 "of its run."
             )
         knots = spline.chord_knots(points)

@@ -27,7 +27,6 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.integrators.adaptive import straight
 from geodesic_lightning.integrators.geodesic_ode import Medium, acceleration, turning
 
@@ -126,16 +125,26 @@ def sweep(sheet: Sheet, medium: Medium, shift: float = 0.0) -> Sheet:
     manifold, segments = medium.manifold, sheet.x.shape[1] - 1
     z, dz = straight(sheet.x[:, 0], sheet.v[:, 0], segments, manifold)
     square = sheet.v[:, 0].square().sum(-1)
-    omega = (
-        square / manifold.radius**2 if isinstance(manifold, Sphere) else torch.zeros_like(square)
-    )
+    omega = manifold.frequencies(sheet.v[:, 0])
     scores = manifold.proju(sheet.x, sheet.scores)
-    force = acceleration(sheet.x, sheet.v, scores, medium) + omega[:, None, None] * sheet.x
+    blocks = omega.shape[-1]
+    turn = (
+        omega[:, None, :, None] * manifold.centred(sheet.x).unflatten(-1, (blocks, -1))
+    ).flatten(-2)
+    force = acceleration(sheet.x, sheet.v, scores, medium) + turn
     force = force - shift * (sheet.x - z)
     x, v = torch.empty_like(sheet.x), torch.empty_like(sheet.v)
-    for i, rate in enumerate(omega.tolist()):
-        k = kernel(segments, shift - rate, sheet.x)
-        x[i], v[i] = z[i] + k.place @ force[i], dz[i] + k.velocity @ force[i]
+    for i, rates in enumerate(omega.tolist()):
+        y = [
+            (k.place @ part, k.velocity @ part)
+            for k, part in zip(
+                (kernel(segments, shift - rate, sheet.x) for rate in rates),
+                force[i].chunk(blocks, -1),
+                strict=True,
+            )
+        ]
+        place, velocity = (torch.cat(parts, -1) for parts in zip(*y))
+        x[i], v[i] = z[i] + place, dz[i] + velocity
     x, v = medium.on_manifold(x, v)
     v = v * (square.sqrt()[:, None] / v.norm(dim=-1))[..., None]
     x[:, 0], v[:, 0] = sheet.x[:, 0], sheet.v[:, 0]

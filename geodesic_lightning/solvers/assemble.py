@@ -1,27 +1,25 @@
 """From parts to a solver: frames → latents → path → problem → decoder → solver. No configuration, no I/O."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from torch import Tensor
-
 from geodesic_lightning.data.clip import Clip
 from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.decoding.decoder import Decoder, plain
 from geodesic_lightning.decoding.retime import Timing
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+
+# euclidean and sphere by this name too: configurations that were written down name them here.
+from geodesic_lightning.geometry.choose_manifold import automatic, euclidean, sphere  # noqa: F401
 from geodesic_lightning.integrators.initial_velocity import Velocity
 from geodesic_lightning.protocols import (
     Functional,
     MakeCondition,
     MakeManifold,
     MakeScore,
-    Manifold,
     Metrics,
     Model,
 )
@@ -42,26 +40,6 @@ class Clock:
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.began
         self.began = now
-
-
-def euclidean(model: Model, ends: Tensor) -> Manifold:
-    """Flat space."""
-    return Euclidean()
-
-
-def sphere(model: Model, ends: Tensor, radius: float | None = None) -> Manifold:
-    """A sphere about the origin; by default its radius is the mean norm of the ends (n, *shape)."""
-    if radius is not None:
-        return Sphere(radius)
-    mean = float(ends.flatten(1).norm(dim=-1).mean())
-    if not math.isfinite(mean):
-        raise UserError("The latents are not finite: check the images and the model's weights.")
-    return Sphere(mean)
-
-
-def automatic(model: Model, ends: Tensor) -> Manifold:
-    """The model's own manifold; a diffusion model names none, and its latents live near a sphere."""
-    return sphere(model, ends) if model.manifold is None else model.manifold
 
 
 def assemble(
@@ -111,7 +89,7 @@ def assemble(
     if velocity is not None:
         seen, given = view(model, frames, condition, manifold)
         launch = velocity(seen)
-        norms = seen.latents.flatten(1).norm(dim=-1)
+        norms = seen.manifold.statistics(seen.latents.flatten(1))
 
         def shown(embedded: Condition) -> Decoder:
             own = None if given is None else given[launch.frame][None]

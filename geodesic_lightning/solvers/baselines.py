@@ -9,9 +9,10 @@ from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.decoding.morphs import freemorph
 from geodesic_lightning.decoding.morphs.coefficients import noise_diffusion
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+from geodesic_lightning.geometry.manifold import Euclidean, Manifold, Sphere
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.geometry.piecewise_path import PiecewisePath
+from geodesic_lightning.geometry.rescaling import transformed
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.protocols import MakeOptimizer, Score
 from geodesic_lightning.solvers import layouts
@@ -58,7 +59,8 @@ class FixedSolver(Solver):
     ) -> None:
         if way in ("noise_diffusion", "freemorph") and isinstance(path, PiecewisePath):
             raise UserError(f"solver={way} joins two images: give data=pair.")
-        path = drawn(path, way, decoder.norms)
+        path, norms = released(path, decoder.norms)
+        path, decoder = drawn(path, way, norms), decoder.with_norms(norms)
         problem = Problem(path, score, alpha_of(score, alpha))
         super().__init__(problem, decoder, segments, frames, name=label or way, **rest)
         path.set_nodes(path.baseline(segments)[1:-1])
@@ -97,6 +99,21 @@ class FixedSolver(Solver):
         self.path.set_nodes(noise_diffusion(ends, clean, signal, u).flatten(1))
 
 
+def released(path: Path | PiecewisePath, own: Tensor) -> tuple[Path | PiecewisePath, Tensor]:
+    """The path between the stops' own latents in flat space, and their norms (n,).
+
+    A path in flat space or on a sphere, which these ways start from as it is, comes back itself.
+
+    Args:
+        own: the stops' statistics on the path's manifold.
+    """
+    if isinstance(path.manifold, Euclidean | Sphere):
+        return path, own
+    scale, shift = path.manifold.restoring(_stops(path).flatten(1), own)
+    latents = path.chart(transformed(_stops(path).flatten(1), scale, shift))
+    return _between(path, latents, Euclidean()), latents.flatten(1).norm(dim=-1)
+
+
 def drawn(path: Path | PiecewisePath, way: str, norms: Tensor) -> Path | PiecewisePath:
     """The path, or one between the same stops in the space that the way is straight in.
 
@@ -108,17 +125,24 @@ def drawn(path: Path | PiecewisePath, way: str, norms: Tensor) -> Path | Piecewi
     wanted = Sphere if way == "slerp" else Euclidean
     if isinstance(path.manifold, wanted):
         return path
-    chain = isinstance(path, PiecewisePath)
-    stops = (
-        torch.stack([leg.start for leg in path.legs] + [path.end])
-        if chain
-        else torch.stack([path.start, path.end])
-    )
+    stops = _stops(path)
     sizes = stops.flatten(1).norm(dim=-1)
     space = Sphere(float(sizes.mean())) if way == "slerp" else Euclidean()
     if wanted is Euclidean:
         stops = stops * (norms.to(stops) / sizes).reshape(-1, *[1] * (stops.dim() - 1))
-    if chain:
+    return _between(path, stops, space)
+
+
+def _stops(path: Path | PiecewisePath) -> Tensor:
+    """What the path passes through, its ends included, the first again where it is closed."""
+    if isinstance(path, PiecewisePath):
+        return torch.stack([leg.start for leg in path.legs] + [path.end])
+    return torch.stack([path.start, path.end])
+
+
+def _between(path: Path | PiecewisePath, stops: Tensor, space: Manifold) -> Path | PiecewisePath:
+    """A path of the same kind through other stops, in another space."""
+    if isinstance(path, PiecewisePath):
         return PiecewisePath(
             stops[:-1] if path.closed else stops, space, 2, path.closed, path.rounding
         )

@@ -20,7 +20,7 @@ from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.protocols import MakeOptimizer, Score
 from geodesic_lightning.solvers import layouts
 from geodesic_lightning.solvers.base import Solver, alpha_of, readings
-from geodesic_lightning.solvers.baselines import drawn
+from geodesic_lightning.solvers.baselines import drawn, released
 from geodesic_lightning.solvers.clip_findings import numbers
 
 CHUNK = 256  # frames scored at a time
@@ -128,7 +128,8 @@ class ClipSolver(Solver):
 
     def _fixed(self, way: str) -> Rival | None:
         try:
-            path = drawn(self._between(self.segments), way, self.decoder.norms[[0, -1]])
+            path, norms = released(self._between(self.segments), self.decoder.norms[[0, -1]])
+            path = drawn(path, way, norms)
             path.set_nodes(path.baseline(self.segments)[1:-1])
             return Rival(path, Problem(path, self.problem.score, self.problem.alpha).measure())
         except UserError:  # antipodal ends have no slerp

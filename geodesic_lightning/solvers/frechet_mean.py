@@ -148,7 +148,7 @@ class MeanSolver(IterativeSolver):
         """From each image in turn to the mean; the last frame is the mean."""
         decoder, legs = self.decoder, self.path.legs
         own = decoder.norms
-        middle = own.mean()
+        middle = own.mean(0)
         shares = [count // len(legs) + (k < count % len(legs)) for k in range(len(legs))]
         film = []
         for k, (leg, many) in enumerate(zip(legs, shares)):

@@ -64,7 +64,7 @@ def stops_with_clean(
     else:
         path = PiecewisePath(latents, space, closed=frames.closed, rounding=frames.rounding)
     places = torch.linspace(0, 1, len(ring), dtype=torch.float64).tolist()
-    norms = ring.flatten(1).norm(dim=-1)
+    norms = space.statistics(ring.flatten(1))
     return Layout(
         path, embedded, decoder(model, embedded, given, norms, places, clean), {"clean": clean}
     )
@@ -96,9 +96,10 @@ def star(
         ends = [embedded.start, embedded.end]
     middle = torch.stack(ends).mean(0)
     same = Condition(middle, middle)
-    norms = latents.flatten(1).norm(dim=-1)
+    space = manifold(model, latents)
+    norms = space.statistics(latents.flatten(1))
     places = torch.linspace(0, 1, len(latents), dtype=torch.float64).tolist()
-    path = StarPath(latents, manifold(model, latents))
+    path = StarPath(latents, space)
     return Layout(path, same, decoder(model, same, given, norms, places, clean=None))
 
 
@@ -114,8 +115,8 @@ def film(
     embedded = condition(model, (frames.prompts[0],) * 2, clean[[0, -1]])
     parts = [model.invert(c, embedded(torch.zeros(len(c)))) for c in clean.split(MANY)]
     latents = torch.cat(parts).clone()
-    norms = latents.flatten(1).norm(dim=-1)
     space = manifold(model, latents)
+    norms = space.statistics(latents.flatten(1))
     points = space.projx(latents.flatten(1))
     moved = space.dist(points[1:], points[:-1])
     if not moved.any():

@@ -7,21 +7,48 @@ import math
 import pytest
 import torch
 
+from geodesic_lightning.geometry.held_means import HeldMeans
 from geodesic_lightning.geometry.manifold import Euclidean, Sphere
+from geodesic_lightning.geometry.product import Product
+
+
+def shell(channels):
+    """Means and norms of as many channels held, no two alike."""
+    radii = [10.0 + 3 * c for c in range(channels)]
+    return HeldMeans(
+        Product(tuple(map(Sphere, radii))), tuple(0.5 * c - 1 for c in range(channels))
+    )
+
 
 SEEDS = range(5)
-MANIFOLDS = [Euclidean(), Sphere(1.0), Sphere(57.3)]
+PLAIN = [Euclidean(), Sphere(1.0), Sphere(57.3)]
+NAMED = {
+    "flat": Euclidean(),
+    "sphere-1": Sphere(1.0),
+    "sphere-57.3": Sphere(57.3),
+    "product": Product((Sphere(2.0), Euclidean())),
+    "means": HeldMeans(Euclidean(), (0.5, -2.0)),
+    "means-on-a-sphere": HeldMeans(Sphere(57.3), (1.5,)),
+    "shell-4": shell(4),
+    "shell-16": shell(16),
+}
+MANIFOLDS = list(NAMED.values())
 CASES = [
-    pytest.param(torch.float64, 3, 1e-12, id="float64-3"),
+    pytest.param(torch.float64, 48, 1e-12, id="float64-48"),
     pytest.param(torch.float64, 64, 1e-12, id="float64-64"),
     pytest.param(torch.float32, 16384, 2e-5, id="float32-16384"),
 ]
-properties = pytest.mark.parametrize("manifold", MANIFOLDS, ids=str)
+properties = pytest.mark.parametrize("manifold", MANIFOLDS, ids=list(NAMED))
 seeds = pytest.mark.parametrize("seed", SEEDS)
 cases = pytest.mark.parametrize(("dtype", "dimension", "tolerance"), CASES)
 
 
 def scale_of(manifold) -> float:
+    """The least radius, 1 where there is none."""
+    if isinstance(manifold, HeldMeans):
+        return scale_of(manifold.inner)
+    if isinstance(manifold, Product):
+        return min(map(scale_of, manifold.factors))
     return getattr(manifold, "radius", 1.0)
 
 
@@ -121,7 +148,7 @@ class TestProperties:
             close(method(one, other)[3] / size, method(one, other[3]) / size, tolerance)
 
 
-@properties
+@pytest.mark.parametrize("manifold", PLAIN, ids=str)
 @seeds
 def test_rotations_change_nothing(manifold, seed):
     x, y, _, v = draw(manifold, seed, torch.float64, 12)
@@ -131,6 +158,91 @@ def test_rotations_change_nothing(manifold, seed):
     close(manifold.logmap(x @ q, y @ q), manifold.logmap(x, y) @ q, 1e-11)
     v = manifold.proju(x, v)
     close(manifold.expmap(x @ q, v @ q), manifold.expmap(x, v) @ q, 1e-11)
+
+
+@properties
+@seeds
+def test_no_other_curve_is_shorter(manifold, seed):
+    x, y, _, _ = draw(manifold, seed, torch.float64, 48)
+    nodes = manifold.geodesic(x[0], y[0], torch.linspace(0, 1, 9, dtype=torch.float64))
+    length = manifold.dist(x[0], y[0])
+    generator = torch.Generator().manual_seed(seed)
+    for size in (1e-3, 0.1):
+        moved = nodes + size * torch.randn(nodes.shape, generator=generator, dtype=torch.float64)
+        moved = torch.cat([nodes[:1], manifold.projx(moved[1:-1]), nodes[-1:]])
+        chords = manifold.dist(moved[1:], moved[:-1])
+        assert float(chords.sum()) > float(length) * (1 + 1e-12)
+        assert float(8 * chords.square().sum()) > float(length) ** 2 * (1 + 1e-12)
+
+
+@seeds
+@pytest.mark.parametrize("channels", [1, 3, 16])
+class TestHeldMeans:
+    def test_points_have_the_means_and_norms_that_are_held(self, channels, seed):
+        manifold = shell(channels)
+        x = draw(manifold, seed, torch.float64, 9 * channels)[0].unflatten(-1, (channels, 9))
+        means = torch.tensor(manifold.means, dtype=torch.float64)
+        close(x.mean(-1), means.expand(7, -1), 1e-13)
+        radii = torch.tensor([m.radius for m in manifold.inner.factors], dtype=torch.float64)
+        close((x - means[:, None]).norm(dim=-1), radii.expand(7, -1), 1e-13)
+
+    def test_tangents_change_neither(self, channels, seed):
+        manifold = shell(channels)
+        x, _, _, v = draw(manifold, seed, torch.float64, 9 * channels)
+        tangent = manifold.proju(x, v).unflatten(-1, (channels, 9))
+        close(tangent.mean(-1), torch.zeros(7, channels, dtype=torch.float64), 1e-13)
+        x = x.unflatten(-1, (channels, 9))
+        inner = (tangent * (x - x.mean(-1, keepdim=True))).sum(-1)
+        close(inner, torch.zeros(7, channels, dtype=torch.float64), 1e-11)
+
+    def test_deviations_are_orthonormal_coordinates(self, channels, seed):
+        manifold = shell(channels)
+        generator = torch.Generator().manual_seed(seed)
+        x, y = torch.randn(2, 9 * channels, generator=generator, dtype=torch.float64)
+        a, b = (v.unflatten(-1, (channels, 9)) for v in (x, y))
+        a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
+        found = manifold.deviations(x) @ manifold.deviations(y)
+        close(found, (a * b).sum(), 1e-12)
+        close(manifold.vector(manifold.deviations(x)), a.flatten(), 1e-13)
+
+    def test_the_order_of_the_pixels_does_not_matter(self, channels, seed):
+        manifold = shell(channels)
+        x, y, _, v = draw(manifold, seed, torch.float64, 9 * channels)
+        order = torch.randperm(9, generator=torch.Generator().manual_seed(seed))
+
+        def shuffled(p):
+            return p.unflatten(-1, (channels, 9))[..., order].flatten(-2)
+
+        close(manifold.dist(shuffled(x), shuffled(y)), manifold.dist(x, y), 1e-12)
+        close(manifold.logmap(shuffled(x), shuffled(y)), shuffled(manifold.logmap(x, y)), 1e-11)
+        v = manifold.proju(x, v)
+        close(manifold.expmap(shuffled(x), shuffled(v)), shuffled(manifold.expmap(x, v)), 1e-11)
+
+    def test_it_is_the_sphere_in_every_channel(self, channels, seed):
+        manifold = shell(channels)
+        x, y, *_ = draw(manifold, seed, torch.float64, 9 * channels)
+        means = torch.tensor(manifold.means, dtype=torch.float64)[:, None]
+        squares = 0
+        for c, factor in enumerate(manifold.inner.factors):
+            a, b = (p.unflatten(-1, (channels, 9))[:, c] - means[c] for p in (x, y))
+            squares = squares + factor.dist(a, b) ** 2
+        close(manifold.dist(x, y), squares.sqrt(), 1e-12)
+
+    def test_a_channel_that_is_opposite_makes_points_antipodal(self, channels, seed):
+        manifold = shell(channels)
+        x, y, *_ = draw(manifold, seed, torch.float64, 9 * channels)
+        assert not manifold.antipodal(x, y).any()
+        x, y = (p.unflatten(-1, (channels, 9)).clone() for p in (x, y))
+        y[3, -1] = 2 * manifold.means[-1] - x[3, -1]
+        x, y = x.flatten(-2), y.flatten(-2)
+        assert manifold.antipodal(x, y).tolist() == [k == 3 for k in range(7)]
+        log = manifold.logmap(x, y)
+        close(manifold.expmap(x, log), y, 1e-12)
+        close(log.norm(dim=-1), manifold.dist(x, y), 1e-12)
+        close(manifold.proju(x, log), log, 1e-11)
+        assert not manifold.undetermined(x).any()
+        flat = torch.tensor(manifold.means, dtype=torch.float64).repeat_interleave(9)
+        assert bool(manifold.undetermined(flat))
 
 
 @seeds
@@ -165,11 +277,13 @@ def test_exactly_antipodal_points_have_a_tangent_of_length_pi_r():
         assert float(sphere.dist(x, half)) == pytest.approx(math.pi, rel=1e-6)
 
 
-def test_self_distance_is_never_nan_in_16384_dimensions_in_float32():
-    sphere = Sphere(128.0)
-    x = sphere.projx(torch.randn(300, 16384, generator=torch.Generator().manual_seed(0)))
-    assert (sphere.dist(x, x) == 0).all()
-    assert torch.equal(sphere.logmap(x[0], x[:1]), torch.zeros(1, 16384))
+@pytest.mark.parametrize(
+    "manifold", [Sphere(128.0), shell(4), shell(16)], ids=["sphere", "shell-4", "shell-16"]
+)
+def test_self_distance_is_never_nan_in_16384_dimensions_in_float32(manifold):
+    x = manifold.projx(torch.randn(300, 16384, generator=torch.Generator().manual_seed(0)))
+    assert (manifold.dist(x, x) == 0).all()
+    assert torch.equal(manifold.logmap(x[0], x[:1]), torch.zeros(1, 16384))
 
 
 def test_gradients_at_coincident_points_are_finite():
@@ -197,3 +311,5 @@ def test_manifolds_are_values():
     assert Sphere(2) == Sphere(2.0)
     assert hash(Sphere(2)) == hash(Sphere(2.0))
     assert Euclidean() == Euclidean()
+    assert shell(2) == shell(2) != shell(3)
+    assert hash(shell(2)) == hash(shell(2))

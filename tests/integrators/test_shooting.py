@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 import torch
 from known import exact_problem, order, smooth_shots
+from shooting import CALLS, segment_check, shoot
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry import spline
+from geodesic_lightning.geometry.held_means import HeldMeans
 from geodesic_lightning.geometry.manifold import Euclidean, Sphere
 from geodesic_lightning.integrators import adaptive as march
 from geodesic_lightning.integrators import picard
-from geodesic_lightning.integrators.adaptive import advance, segment_check, shoot, straight
+from geodesic_lightning.integrators.adaptive import advance, straight
 from geodesic_lightning.integrators.geodesic_ode import (
-    CALLS,
     GAUGES,
     METHODS,
     Medium,
@@ -32,11 +33,18 @@ from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.optimizers.solve import solve
 
 shots = cache(smooth_shots)
-NAMES = ["constant_score", "mixture in 3-D", "slope on a sphere", "mixture on a sphere"]
+NAMES = [
+    "constant_score",
+    "mixture in 3-D",
+    "slope on a sphere",
+    "mixture on a sphere",
+    "mixture on a shell",
+]
 SEGMENTS = (8, 16, 32, 64)
 every = pytest.mark.parametrize("name", NAMES)
 gauges = pytest.mark.parametrize("gauge", GAUGES)
 methods = pytest.mark.parametrize("method", METHODS)
+SHELL = HeldMeans(Sphere(2.0), (0.4,))
 ORDER = {"rk4": 4, "strang": 2}
 
 
@@ -98,8 +106,10 @@ def test_constant_score_in_the_plane(gauge, method):
 
 @gauges
 @methods
-@pytest.mark.parametrize("manifold", [Euclidean(), Sphere(3.0)], ids=str)
-def test_without_density_the_line_or_the_great_circle(gauge, method, manifold):
+@pytest.mark.parametrize(
+    "manifold", [Euclidean(), Sphere(3.0), SHELL], ids=["flat", "sphere", "shell"]
+)
+def test_without_density_the_manifolds_own_geodesic(gauge, method, manifold):
     problem = shots()["mixture on a sphere"].problem
     start = manifold.projx(torch.tensor([[1.0, 2.0, -1.0, 0.5]], dtype=torch.float64))
     v = manifold.proju(start, torch.tensor([[2.0, 0.3, 1.0, -0.4]], dtype=torch.float64))
@@ -382,10 +392,10 @@ def test_kernel_solves_its_oscillator(stiffness):
         )
 
 
-def test_great_circle_is_a_fixed_point_of_the_sweeps():
-    ball = Sphere(2.0)
-    start = ball.projx(torch.tensor([[1.0, 1.0, 0.2]], dtype=torch.float64))
-    v = ball.proju(start, torch.tensor([[3.0, -1.0, 2.0]], dtype=torch.float64)) * 2
+@pytest.mark.parametrize("ball", [Sphere(2.0), SHELL], ids=["sphere", "shell"])
+def test_the_manifolds_own_geodesic_is_a_fixed_point_of_the_sweeps(ball):
+    start = ball.projx(torch.tensor([[1.0, 1.0, 0.2, -0.5]], dtype=torch.float64))
+    v = ball.proju(start, torch.tensor([[3.0, -1.0, 2.0, 4.0]], dtype=torch.float64)) * 3
     field = Medium(lambda x, u: torch.zeros_like(x), 0.5, ball)
     sheet = picard.open_sheet(start, v, 16, field)
     again = picard.sweep(picard.ask(sheet, picard.stale(sheet, 1e-6), field), field)

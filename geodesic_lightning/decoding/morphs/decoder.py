@@ -82,11 +82,10 @@ class MorphDecoder(Decoder):
                 f"decoder: model={self.model.name} has no network to mix: choose decoder=plain."
             )
         whole = torch.cat([torch.tensor([0.0, 1.0]).to(u), u])
-        points = path.at(whole) * self._stretch(path, whole).to(path.at(whole))[:, None]
-        x = path.chart(points)
+        x = path.chart(self._own(path, whole))
         if self.adain:
             x = adain(x, x[0], x[1], whole)
-        embedding = self.condition(whole.to(points))
+        embedding = self.condition(whole.to(x))
         if self.guide:
             guide = self.model.embed([self.guide])
             if guide.shape[1] != embedding.shape[1]:
