@@ -13,12 +13,13 @@ import argparse
 import json
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from geodesic_lightning.models.embedded import pairs_folder, pipeline_folder
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Parse `arguments` (those of the command line by default) and do what they say."""
     parser = argparse.ArgumentParser(
         prog="python -m geodesic_lightning.models.embedded",
@@ -74,7 +75,7 @@ def main(arguments=None):
             print(chosen.output)
 
 
-def install(save, folder):
+def install(save: Callable[[Path], None], folder: Path) -> None:
     """Let `save` (a function of a folder) fill a new folder, then put it in place of `folder`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".installing-") as temporary:

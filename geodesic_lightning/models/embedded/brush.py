@@ -1,19 +1,25 @@
 """A brush for one cat: a canvas, the colours of the coat, and the three ways paint is put on."""
 
 import contextlib
+from collections.abc import Iterator
 
 import skia
 
-from geodesic_lightning.models.embedded.colour import mix, oklch
+from geodesic_lightning.models.embedded.cats import Cat
+from geodesic_lightning.models.embedded.colour import Colour, mix, oklch
+from geodesic_lightning.models.embedded.shapes import Point
 
 LINE = 0.040
 """Width of an outline, in half canvas sides; nothing is drawn thinner than 0.038."""
 
 
 class Brush:
-    """Paints on `canvas` (skia, scaled to [-1, 1]²) in the colours of `cat`."""
+    """Paints on `canvas` (skia, scaled to [-1, 1]²) in the colours of `cat`.
 
-    def __init__(self, canvas, cat):
+    Lengths are in half canvas sides, angles in degrees; `alpha` is the opacity in [0, 1].
+    """
+
+    def __init__(self, canvas: skia.Canvas, cat: Cat) -> None:
         self.canvas, self.cat = canvas, cat
         lightness, chroma, hue = cat.fur_lightness, cat.fur_chroma, cat.fur_hue
         self.fur = oklch(lightness, chroma, hue)
@@ -24,14 +30,16 @@ class Brush:
         self.patch = mix(self.fur, oklch(0.98, 0.012, 80.0), cat.muzzle)
         self.pink = oklch(0.74, 0.105, 12.0)
 
-    def fill(self, path, colour, alpha=1.0, blur=0.0):
+    def fill(self, path: skia.Path, colour: Colour, alpha: float = 1.0, blur: float = 0.0) -> None:
         """Fill with one colour, its edge softened by `blur`."""
         paint = skia.Paint(AntiAlias=True, Color4f=skia.Color4f(*colour, alpha))
         if blur:
             paint.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, blur))
         self.canvas.drawPath(path, paint)
 
-    def stroke(self, path, colour, width=LINE, alpha=1.0):
+    def stroke(
+        self, path: skia.Path, colour: Colour, width: float = LINE, alpha: float = 1.0
+    ) -> None:
         """Draw the outline with round ends."""
         self.canvas.drawPath(
             path,
@@ -45,14 +53,16 @@ class Brush:
             ),
         )
 
-    def shade(self, path, centre, radius, inner, outer):
+    def shade(
+        self, path: skia.Path, centre: Point, radius: float, inner: Colour, outer: Colour
+    ) -> None:
         """Fill with a radial gradient from `inner` to `outer`."""
         colours = [skia.Color4f(*inner, 1.0).toColor(), skia.Color4f(*outer, 1.0).toColor()]
         shader = skia.GradientShader.MakeRadial(skia.Point(*centre), radius, colours)
         self.canvas.drawPath(path, skia.Paint(AntiAlias=True, Shader=shader))
 
     @contextlib.contextmanager
-    def inside(self, path):
+    def inside(self, path: skia.Path) -> Iterator[None]:
         """What is painted within this context stays inside `path`."""
         self.canvas.save()
         self.canvas.clipPath(path, skia.ClipOp.kIntersect, True)
@@ -60,7 +70,7 @@ class Brush:
         self.canvas.restore()
 
     @contextlib.contextmanager
-    def placed(self, x, y, turn=0.0, mirror=1):
+    def placed(self, x: float, y: float, turn: float = 0.0, mirror: int = 1) -> Iterator[None]:
         """Paint about (x, y), mirrored left to right if `mirror` is −1, turned by `turn`°."""
         self.canvas.save()
         self.canvas.translate(x, y)

@@ -9,8 +9,10 @@ OKLCH (lightness 0..1, chroma 0..0.2, hue in degrees; see `colour`).
 """
 
 from dataclasses import asdict, dataclass, fields
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 RANGES = {
     "head_width": (0.54, 0.70),
@@ -115,7 +117,7 @@ class Cat:
     whisker_bend: float
     background_hue: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:
@@ -123,15 +125,18 @@ class Cat:
                     f"{name} is {value:g}, but a cat has it between {low:g} and {high:g}."
                 )
 
-    def vector(self):
+    def vector(self) -> NDArray[np.float64]:
         """The parameters as float64 of shape (35,), each mapped from its range to [0, 1]."""
         return np.array(
             [(v - RANGES[k][0]) / (RANGES[k][1] - RANGES[k][0]) for k, v in asdict(self).items()]
         )
 
     @classmethod
-    def from_vector(cls, vector):
-        """The inverse of `vector`; entries outside [0, 1] are brought to the nearest end."""
+    def from_vector(cls, vector: ArrayLike) -> Self:
+        """The inverse of `vector`, from (35,); entries outside [0, 1] are brought to the nearest end.
+
+        Raises ValueError for an array of any other shape.
+        """
         unit = np.clip(np.asarray(vector, dtype=np.float64), 0.0, 1.0)
         names = [field.name for field in fields(cls)]
         if unit.shape != (len(names),):
@@ -144,11 +149,8 @@ class Cat:
         )
 
 
-def sample(rng):
-    """A random cat: shapes uniform in the box, moods around one of `MOODS`, fur as in `coat`.
-
-    rng: a `numpy.random.Generator`. Returns a `Cat`.
-    """
+def sample(rng: np.random.Generator) -> Cat:
+    """A random cat: shapes uniform in the box, moods around one of `MOODS`, fur as in `coat`."""
     values = {name: rng.uniform(low, high) for name, (low, high) in RANGES.items()}
     mood = rng.choice(list(MOODS))
     values.update(
@@ -182,7 +184,7 @@ COATS = {
 }
 
 
-def coat(rng):
+def coat(rng: np.random.Generator) -> tuple[float, float, float]:
     """Fur (lightness, chroma, hue): the coats cats are known for, mixed with any other colour."""
     weights = np.array([entry[3] for entry in COATS.values()])
     name = rng.choice(list(COATS), p=weights / weights.sum())

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import skia
+from numpy.typing import NDArray
 
 from geodesic_lightning.models.embedded.brush import Brush
 from geodesic_lightning.models.embedded.cats import Cat
@@ -16,11 +17,12 @@ from geodesic_lightning.models.embedded.face import eye, mouth, whiskers
 from geodesic_lightning.models.embedded.shapes import ear_shape, ellipse, moved, outline
 
 
-def draw(cat, size=64, factor=None):
-    """Draw `cat` (a `Cat`) on a square of `size` px. Returns uint8 RGB of shape (size, size, 3).
+def draw(cat: Cat, size: int = 64, factor: int | None = None) -> NDArray[np.uint8]:
+    """Draw `cat` on a square of `size` px. Returns uint8 RGB of shape (size, size, 3).
 
     Skia draws at `factor` times `size`, by default at least twice and at least 256 px; the mean over
-    blocks is the anti-aliasing.
+    blocks is the anti-aliasing. Raises ValueError for other things
+    than cats, and below 8 px.
     """
     if not isinstance(cat, Cat) or size < 8:
         raise ValueError(
@@ -39,7 +41,7 @@ def draw(cat, size=64, factor=None):
     return np.rint(blocks.mean(axis=(1, 3))).astype(np.uint8)
 
 
-def paint(brush):
+def paint(brush: Brush) -> None:
     """Paint the whole cat, back to front."""
     background(brush)
     body(brush)
@@ -53,7 +55,7 @@ def paint(brush):
         whiskers(brush)
 
 
-def background(brush):
+def background(brush: Brush) -> None:
     """A light page, tinted by `background_hue`."""
     page = skia.Path()
     page.addRect(skia.Rect(-1, -1, 1, 1))
@@ -61,7 +63,7 @@ def background(brush):
     brush.shade(page, (0, -0.1), 1.5, oklch(0.97, 0.018, hue), oklch(0.87, 0.05, hue))
 
 
-def body(brush):
+def body(brush: Brush) -> None:
     """Shoulders and a paler chest."""
     w, x = 0.86 * brush.cat.head_width, 0.5 * brush.cat.head_x
     path = skia.Path()
@@ -76,7 +78,7 @@ def body(brush):
     brush.stroke(path, brush.ink)
 
 
-def ear(brush, side):
+def ear(brush: Brush, side: int) -> None:
     """The ear on `side` (−1 left, 1 right), its base behind the head."""
     c = brush.cat
     place = math.radians(c.ear_place)
@@ -90,7 +92,7 @@ def ear(brush, side):
         brush.stroke(outer, brush.ink)
 
 
-def head(brush):
+def head(brush: Brush) -> None:
     """Head with its shadow, mask, stripes, blushing cheeks and muzzle."""
     c, path = brush.cat, outline(brush.cat)
     brush.fill(moved(path, 0, 0.05), brush.ink, 0.30, blur=0.04)
@@ -107,7 +109,7 @@ def head(brush):
     brush.stroke(path, brush.ink)
 
 
-def stripes(brush):
+def stripes(brush: Brush) -> None:
     """Three stripes on the forehead and two on either cheek."""
     c, strength = brush.cat, brush.cat.stripes
     top = -c.head_height

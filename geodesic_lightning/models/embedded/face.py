@@ -4,12 +4,13 @@ import math
 
 import skia
 
+from geodesic_lightning.models.embedded.brush import Brush
 from geodesic_lightning.models.embedded.colour import mix, oklch
 from geodesic_lightning.models.embedded.shapes import curve, ellipse, lids, polygon
 
 
-def eye(brush, side):
-    """The eye on `side`, cut by its lids, and its brow."""
+def eye(brush: Brush, side: int) -> None:
+    """The eye on `side` (−1 left, 1 right), cut by its lids, and its brow."""
     c = brush.cat
     a, b = c.eye_size, c.eye_size * c.eye_height
     with brush.placed(side * c.eye_spacing, -0.05, mirror=side):  # +x points outwards
@@ -33,7 +34,7 @@ def eye(brush, side):
         brush.stroke(brow, mix(brush.fur, brush.ink, 0.55), 0.045, 0.85)
 
 
-def mouth(brush):
+def mouth(brush: Brush) -> None:
     """Nose and mouth; the mouth opens below its line."""
     c, y, gape = brush.cat, 0.16, brush.cat.mouth_open
     middle, reach = y + 0.095 - 0.025 * gape, 0.165
@@ -70,7 +71,7 @@ def mouth(brush):
     brush.stroke(nose, brush.ink, 0.038, 0.7)
 
 
-def whiskers(brush):
+def whiskers(brush: Brush) -> None:
     """Three whiskers a side, bent up or down together."""
     c = brush.cat
     for side in (-1, 1):

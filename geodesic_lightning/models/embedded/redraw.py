@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from geodesic_lightning.models.embedded.cats import RANGES, Cat
@@ -107,14 +108,14 @@ def resized(pictures: Tensor, size: int) -> Tensor:
     return torch.nn.functional.interpolate(pictures.float().cpu(), (size, size), mode="area")
 
 
-def drawn(vector: np.ndarray, size: int = SIZE) -> Tensor:
+def drawn(vector: NDArray[np.float64], size: int = SIZE) -> Tensor:
     """The cat of unit parameters (35,), hues taken round the circle: (3, size, size) in [0, 1]."""
     from geodesic_lightning.models.embedded.drawing import draw
 
     return torch.from_numpy(draw(Cat.from_vector(_turned(vector)), size)).permute(2, 0, 1) / 255
 
 
-def _sketch(vector: np.ndarray) -> np.ndarray:
+def _sketch(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     """A quick drawing of unit parameters at COARSE px, flat, in [0, 1]: Skia's own anti-aliasing at SIZE."""
     from geodesic_lightning.models.embedded.drawing import draw
 
@@ -122,14 +123,16 @@ def _sketch(vector: np.ndarray) -> np.ndarray:
     return picture.reshape(COARSE, SIZE // COARSE, COARSE, -1, 3).mean((1, 3)).ravel()
 
 
-def _turned(vector: np.ndarray) -> np.ndarray:
+def _turned(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     """Unit parameters with their hues in [0, 1)."""
     vector = vector.copy()
     vector[HUES] %= 1
     return vector
 
 
-def _slopes(vector: np.ndarray, sketch: np.ndarray, high: np.ndarray) -> np.ndarray:
+def _slopes(
+    vector: NDArray[np.float64], sketch: NDArray[np.float64], high: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """(pixels, 35) differences from its sketch, inside the box; steps are wide, since drawings are of 8 bits."""
     columns = []
     for k in range(len(NAMES)):
@@ -139,7 +142,9 @@ def _slopes(vector: np.ndarray, sketch: np.ndarray, high: np.ndarray) -> np.ndar
     return np.stack(columns, 1)
 
 
-def refined(goal: np.ndarray, start: np.ndarray, rounds: int) -> np.ndarray:
+def refined(
+    goal: NDArray[np.float64], start: NDArray[np.float64], rounds: int
+) -> NDArray[np.float64]:
     """The unit parameters (35,) of the sketch nearest to goal, from start, by Levenberg–Marquardt in a box.
 
     Each round takes one Jacobian and tries DAMPINGS; parameters at the edge of the box that would leave
@@ -168,8 +173,12 @@ def refined(goal: np.ndarray, start: np.ndarray, rounds: int) -> np.ndarray:
 
 
 def _inside(
-    damped: np.ndarray, downhill: np.ndarray, here: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
+    damped: NDArray[np.float64],
+    downhill: NDArray[np.float64],
+    here: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+) -> NDArray[np.float64]:
     """The step of the normal equations without the parameters that it would push out of the box."""
     free = np.ones(len(here), dtype=bool)
     while True:
@@ -181,7 +190,7 @@ def _inside(
         free &= ~out
 
 
-def _fitted(picture: Tensor, start: np.ndarray, rounds: int) -> Redrawn:
+def _fitted(picture: Tensor, start: NDArray[np.float64], rounds: int) -> Redrawn:
     goal = resized(picture[None], COARSE)[0].permute(1, 2, 0).double().numpy().ravel()
     best = refined(goal, start, rounds)
     candidates = [(float((drawn(v) - picture).square().mean().sqrt()), v) for v in (start, best)]

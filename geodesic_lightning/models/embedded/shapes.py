@@ -1,13 +1,19 @@
-"""The shapes a cat is made of, as skia paths and lists of points."""
+"""The shapes a cat is made of, as skia paths and lists of points; lengths in half canvas sides."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import skia
 
+from geodesic_lightning.models.embedded.cats import Cat
 
-def lids(cat, a, b, n=25):
-    """Upper and lower edge of an eye of half axes a, b: an ellipse cut by lids, as points.
+Point = tuple[float, float]
+"""x to the right and y down, in half canvas sides."""
+
+
+def lids(cat: Cat, a: float, b: float, n: int = 25) -> tuple[list[Point], list[Point]]:
+    """Upper and lower edge of an eye of half axes a, b: an ellipse cut by lids, n points each.
 
     Where the lids meet (upper below lower) both edges lie on their mean: a closed eye is a curve.
     """
@@ -23,7 +29,7 @@ def lids(cat, a, b, n=25):
     return list(zip(a * x, b * upper, strict=True)), list(zip(a * x, b * lower, strict=True))
 
 
-def outline(cat):
+def outline(cat: Cat) -> skia.Path:
     """Head outline: a superellipse, wider below by `jowl`, with a tuft at each cheek."""
     points = []
     for angle in np.linspace(0, 2 * math.pi, 97)[:-1]:
@@ -37,7 +43,7 @@ def outline(cat):
     return polygon(points)
 
 
-def ear_shape(width, height, roundness):
+def ear_shape(width: float, height: float, roundness: float) -> skia.Path:
     """An ear standing on the origin, of half width `width`, its tip rounded by `roundness`."""
     r = 0.12 + 0.5 * roundness
     path = skia.Path()
@@ -53,29 +59,29 @@ def ear_shape(width, height, roundness):
     return path
 
 
-def ellipse(x, y, a, b):
+def ellipse(x: float, y: float, a: float, b: float) -> skia.Path:
     """The ellipse about (x, y) of half axes a, b."""
     path = skia.Path()
     path.addOval(skia.Rect(x - a, y - b, x + a, y + b))
     return path
 
 
-def polygon(points):
+def polygon(points: Iterable[Point]) -> skia.Path:
     """The closed polygon through `points`."""
     path = skia.Path()
     path.addPoly([skia.Point(*map(float, point)) for point in points], True)
     return path
 
 
-def curve(points):
+def curve(points: Iterable[Point]) -> skia.Path:
     """The open polygon through `points`."""
     path = skia.Path()
     path.addPoly([skia.Point(*map(float, point)) for point in points], False)
     return path
 
 
-def moved(path, dx, dy):
-    """A copy of `path`, moved."""
+def moved(path: skia.Path, dx: float, dy: float) -> skia.Path:
+    """A copy of `path`, moved by (dx, dy)."""
     other = skia.Path(path)
     other.offset(dx, dy)
     return other

@@ -3,9 +3,11 @@
 A word is a region of the parameter box, so a caption is never at odds with the drawing.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from geodesic_lightning.models.embedded.cats import MOOD_AXES, MOOD_SPREAD, MOODS
+from geodesic_lightning.models.embedded.cats import MOOD_AXES, MOOD_SPREAD, MOODS, Cat
 
 MOOD_WORDS = {
     "calm": ("calm", "calm", "quiet", "gentle"),
@@ -19,8 +21,8 @@ MOOD_WORDS = {
 COLOUR_WORDS = {"orange": ("orange", "orange", "ginger"), "grey": ("grey", "grey", "gray")}
 
 
-def caption(cat, rng=None):
-    """The full caption of `cat`, or with `rng` (a numpy Generator) one of many wordings."""
+def caption(cat: Cat, rng: np.random.Generator | None = None) -> str:
+    """The full caption of `cat`, or with `rng` one of many wordings."""
     if rng is None:
         return f"{_article(mood(cat))} {colour(cat)} cat with {ears(cat)} ears"
     kind = _pick(rng, MOOD_WORDS[mood(cat)])
@@ -50,7 +52,7 @@ def caption(cat, rng=None):
     return _squeeze(f"{start}{_article(words)}{extra}")
 
 
-def mood(cat):
+def mood(cat: Cat) -> str:
     """The nearest of `cats.MOODS`, in standard deviations of the mood's parameters."""
     here = np.array(
         [abs(cat.smirk) if axis == "smirk" else getattr(cat, axis) for axis in MOOD_AXES]
@@ -60,7 +62,7 @@ def mood(cat):
     )
 
 
-def colour(cat):
+def colour(cat: Cat) -> str:
     """The name of the coat, e.g. "black", "cream", "dark blue"."""
     lightness, chroma, hue = cat.fur_lightness, cat.fur_chroma, cat.fur_hue
     if lightness < 0.36 and chroma < 0.06:
@@ -96,7 +98,7 @@ def colour(cat):
     return shade + name
 
 
-def ears(cat, rng=None):
+def ears(cat: Cat, rng: np.random.Generator | None = None) -> str:
     """Length, width or pose if remarkable, then the tip: "long pointed", "round"."""
     tip = "round" if cat.ear_roundness > 0.52 else "pointed"
     size = _first(
@@ -110,25 +112,25 @@ def ears(cat, rng=None):
     return _pick(rng, (f"{size} {tip}".strip(), f"{size} {tip}".strip(), tip, size or tip))
 
 
-def eyes(cat):
-    """The colour of the eyes."""
+def eyes(cat: Cat) -> str:
+    """The name of the colour of the eyes, e.g. "amber"."""
     return _first(
         cat.eye_hue,
         ((80, "amber"), (112, "yellow"), (165, "green"), (215, "turquoise"), (999, "blue")),
     )
 
 
-def _pick(rng, words):
+def _pick(rng: np.random.Generator, words: Sequence[str]) -> str:
     return words[int(rng.integers(len(words)))]
 
 
-def _first(value, steps):
+def _first(value: float, steps: Sequence[tuple[float, str]]) -> str:
     return next(word for limit, word in steps if value < limit)
 
 
-def _article(words):
+def _article(words: str) -> str:
     return ("an " if words[:1] in "aeiou" else "a ") + words
 
 
-def _squeeze(text):
+def _squeeze(text: str) -> str:
     return " ".join(text.split()).replace(" ,", ",")

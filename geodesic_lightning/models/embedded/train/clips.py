@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from geodesic_lightning.data import ffmpeg
@@ -43,7 +44,7 @@ def place(name: str, time: float) -> Cat:
     start, end = START.vector(), END.vector()
     vector = start + u * (end - start)
     if name == "clip_detour":
-        far = change(START, **UNLIKELY).vector()
+        far = change(START, None, **UNLIKELY).vector()
         named = [field in UNLIKELY for field in START.__dataclass_fields__]
         share = (
             math.exp(-(((time - DETOUR_AT) / DETOUR_WIDTH) ** 2)) * math.sin(math.pi * time) ** 0.5
@@ -52,7 +53,7 @@ def place(name: str, time: float) -> Cat:
     return Cat.from_vector(vector)
 
 
-def draw_clip(name: str) -> np.ndarray:
+def draw_clip(name: str) -> NDArray[np.uint8]:
     """All frames, uint8 (25, 128, 128, 3)."""
     from geodesic_lightning.models.embedded.drawing import draw
 

@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geodesic_lightning.models.embedded.cats import Cat, sample
 from geodesic_lightning.models.embedded.train.captions import caption
@@ -18,12 +19,14 @@ from geodesic_lightning.models.embedded.train.captions import caption
 TRAINING_SEED, HELD_OUT_SEED, SIZE = 2025, 7, 128
 
 
-def cat(seed, index):
+def cat(seed: int, index: int) -> Cat:
     """Cat number `index` of the series `seed`."""
     return sample(np.random.default_rng((seed, index)))
 
 
-def write(folder, n, size, seed=TRAINING_SEED, workers=2):
+def write(
+    folder: str | Path, n: int, size: int, seed: int = TRAINING_SEED, workers: int = 2
+) -> None:
     """Draw n cats of `size` px into `folder`, unless they are there already."""
     folder = Path(folder)
     if (folder / "cats.npy").exists() and drawings(folder).shape == (n, size, size, 3):
@@ -39,27 +42,27 @@ def write(folder, n, size, seed=TRAINING_SEED, workers=2):
     np.save(folder / "cats.npy", np.concatenate(vectors))
 
 
-def drawings(folder):
+def drawings(folder: str | Path) -> NDArray[np.uint8]:
     """The pictures in `folder`: a read-only uint8 memory map of shape (n, size, size, 3)."""
     return np.load(Path(folder) / "drawings.npy", mmap_mode="r")
 
 
-def captions(folder, wordings=4, seed=0):
-    """`wordings` captions of every cat in `folder`: a list of n lists of strings."""
+def captions(folder: str | Path, wordings: int = 4, seed: int = 0) -> list[list[str]]:
+    """`wordings` captions of each of the n cats in `folder`."""
     cats = (Cat.from_vector(vector) for vector in np.load(Path(folder) / "cats.npy"))
     rng = np.random.default_rng(seed)
     return [[caption(one, rng) for _ in range(wordings)] for one in cats]
 
 
-def held_out(n, size):
-    """n held-out cats and their pictures: list of `Cat`, uint8 (n, size, size, 3)."""
+def held_out(n: int, size: int) -> tuple[list[Cat], NDArray[np.uint8]]:
+    """n held-out cats and their pictures (n, size, size, 3)."""
     from geodesic_lightning.models.embedded.drawing import draw
 
     cats = [cat(HELD_OUT_SEED, index) for index in range(n)]
     return cats, np.stack([draw(one, size) for one in cats])
 
 
-def _draw(job):
+def _draw(job: tuple[Path, int, int, range]) -> NDArray[np.float64]:
     from geodesic_lightning.models.embedded.drawing import draw
 
     folder, size, seed, part = job

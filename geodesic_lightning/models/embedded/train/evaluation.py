@@ -1,12 +1,24 @@
 """Held-out figures of a saved pipeline, and pictures to look at."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from geodesic_lightning.models.embedded.train import networks
 from geodesic_lightning.models.embedded.train.autoencoder import psnr, to_unit
 from geodesic_lightning.models.embedded.train.captions import caption
 from geodesic_lightning.models.embedded.train.dataset import held_out
+
+if TYPE_CHECKING:
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
+        StableDiffusionPipeline,
+    )
 
 STEPS, NOISE_LEVEL = 50, 0.6
 
@@ -22,7 +34,7 @@ PROMPTS = (
 )
 
 
-def schedule(steps=STEPS, level=NOISE_LEVEL):
+def schedule(steps: int = STEPS, level: float = NOISE_LEVEL) -> tuple[Tensor, Tensor]:
     """Timesteps from 1 up to the noise level (30, the last 581), and ᾱ before and at each."""
     scheduler = networks.scheduler()
     scheduler.set_timesteps(steps)
@@ -31,21 +43,30 @@ def schedule(steps=STEPS, level=NOISE_LEVEL):
     return times, torch.cat([first, scheduler.alphas_cumprod[times]])
 
 
-def ddim(x, noise, before, after):
+def ddim(x: Tensor, noise: Tensor, before: Tensor, after: Tensor) -> Tensor:
     """One DDIM step from ᾱ = `before` to ᾱ = `after` (Song et al., 2021, eq. 12, η = 0)."""
     clean = (x - (1 - before).sqrt() * noise) / before.sqrt()
     return after.sqrt() * clean + (1 - after).sqrt() * noise
 
 
 @torch.no_grad()
-def embed(pipeline, captions):
+def embed(pipeline: StableDiffusionPipeline, captions: Iterable[str]) -> Tensor:
     """Captions to (n, 24, 128)."""
     return pipeline.text_encoder(networks.ids(pipeline.tokenizer, list(captions))).last_hidden_state
 
 
 @torch.no_grad()
-def round_trip(pipeline, latents, condition, steps=STEPS, level=NOISE_LEVEL):
-    """DDIM inversion of latents to the noise level, and back. Returns (inverted, returned)."""
+def round_trip(
+    pipeline: StableDiffusionPipeline,
+    latents: Tensor,
+    condition: Tensor,
+    steps: int = STEPS,
+    level: float = NOISE_LEVEL,
+) -> tuple[Tensor, Tensor]:
+    """DDIM inversion of latents to the noise level, and back. Returns (inverted, returned).
+
+    latents: (n, channels, h, w), as both that are returned. condition: (n, 24, 128).
+    """
     times, signal = schedule(steps, level)
     x = latents
     for index, t in enumerate(times):
@@ -59,8 +80,8 @@ def round_trip(pipeline, latents, condition, steps=STEPS, level=NOISE_LEVEL):
 
 
 @torch.no_grad()
-def measure(pipeline, n=64, batch=16):
-    """Figures over n held-out cats, as a dict of floats (dB, and plain numbers for the latents)."""
+def measure(pipeline: StableDiffusionPipeline, n: int = 64, batch: int = 16) -> dict[str, float]:
+    """Name -> mean over n held-out cats: psnr_… in dB, plain numbers for the latents."""
     cats, pictures = held_out(n, pipeline.vae.config.sample_size)
     rows = []
     for start in range(0, n, batch):
@@ -85,7 +106,13 @@ def measure(pipeline, n=64, batch=16):
     return {name: float(np.mean([float(row[name]) for row in rows])) for name in rows[0]}
 
 
-def sheet(pipeline, prompts=PROMPTS, columns=6, guidance=2.5, seed=0):
+def sheet(
+    pipeline: StableDiffusionPipeline,
+    prompts: Sequence[str] = PROMPTS,
+    columns: int = 6,
+    guidance: float = 2.5,
+    seed: int = 0,
+) -> NDArray[np.uint8]:
     """A grid of samples, one prompt a row: uint8 (rows · side, columns · side, 3)."""
     rows = []
     for row, prompt in enumerate(prompts):

@@ -33,7 +33,7 @@ def judge(count: int) -> dict[str, dict[str, float] | float]:
     began = time.process_time()
     errors = {name: 100 * redraw.error(pictures).numpy() for name, pictures in kinds.items()}
     spent = time.process_time() - began
-    found: dict = {
+    found: dict[str, dict[str, float] | float] = {
         name: {
             "mean": float(e.mean()),
             "standard_error": float(e.std(ddof=1) / len(e) ** 0.5),
@@ -56,7 +56,7 @@ def cats(start: int, count: int) -> Tensor:
 
 @torch.no_grad()
 def decoded(pictures: Tensor) -> Tensor:
-    """Through the shipped autoencoder and back."""
+    """Pictures (n, 3, H, W) in [0, 1] through the shipped autoencoder and back: of the same shape."""
     from diffusers import AutoencoderKL
 
     vae = AutoencoderKL.from_pretrained(pipeline_folder() / "vae", torch_dtype=torch.float32)

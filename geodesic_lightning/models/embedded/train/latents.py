@@ -3,20 +3,30 @@
 means.npy, deviations.npy   float16 (n, channels, h, w), of q(z|x)
 """
 
+from __future__ import annotations
+
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from geodesic_lightning.models.embedded.train.autoencoder import to_unit
 from geodesic_lightning.models.embedded.train.networks import whiten
 
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
 
 @torch.no_grad()
-def statistics(vae, pictures, batch=32):
-    """Per-channel mean and deviation of raw latents of uint8 pictures: two (channels,)."""
+def statistics(
+    vae: AutoencoderKL, pictures: NDArray[np.uint8], batch: int = 32
+) -> tuple[Tensor, Tensor]:
+    """Per-channel mean and deviation of raw latents of pictures (n, h, w, 3): two (channels,)."""
     parts = [
         vae.encode(to_unit(torch.from_numpy(pictures[i : i + batch]))).latent_dist
         for i in range(0, len(pictures), batch)
@@ -26,14 +36,16 @@ def statistics(vae, pictures, batch=32):
     return mean.mean(dim=(0, 2, 3)), (mean.var(dim=(0, 2, 3)) + noise).sqrt()
 
 
-def whitened(vae, pictures):
+def whitened(vae: AutoencoderKL, pictures: NDArray[np.uint8]) -> AutoencoderKL:
     """`vae`, whitened in place over the first 2,000 `pictures` and rounded to fp16, as shipped."""
     mean, deviation = statistics(vae, np.array(pictures[:2000]))
     whiten(vae, mean, deviation)
     return vae.half().float().eval()
 
 
-def write(folder, vae, drawings, workers=2, part=1000):
+def write(
+    folder: str | Path, vae: AutoencoderKL, drawings: Path, workers: int = 2, part: int = 1000
+) -> None:
     """Encode every picture of the file `drawings` into `folder`, unless it has been done."""
     folder = Path(folder)
     names = [folder / "means.npy", folder / "deviations.npy"]
@@ -50,9 +62,12 @@ def write(folder, vae, drawings, workers=2, part=1000):
 
 
 @torch.no_grad()
-def _encode(job, batch=25):
+def _encode(
+    job: tuple[AutoencoderKL, Path, int, int], batch: int = 25
+) -> list[NDArray[np.float16]]:
     vae, drawings, start, stop = job
-    pictures, parts = np.load(drawings, mmap_mode="r"), ([], [])
+    pictures = np.load(drawings, mmap_mode="r")
+    parts: tuple[list[NDArray[np.float16]], list[NDArray[np.float16]]] = ([], [])
     for first in range(start, stop, batch):
         some = to_unit(torch.from_numpy(np.array(pictures[first : min(first + batch, stop)])))
         with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -1,18 +1,23 @@
 """The networks: Stable Diffusion 2's component classes, at a thousandth of the size.
 
 Pictures are (3, 128, 128) in [-1, 1]; latents (8, 16, 16), each channel of mean 0 and deviation 1
-over the training drawings (`whiten`), so the scaling factor is 1. The only file here that imports
-diffusers or transformers.
+over the training drawings (`whiten`), so the scaling factor is 1. No other file here
+imports diffusers or transformers as it is imported.
 """
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
+
+# From where they are defined: to a type checker `diffusers` itself offers its placeholders.
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from geodesic_lightning.models.embedded.train.dataset import SIZE
@@ -21,7 +26,7 @@ LATENT_CHANNELS, LATENT_SIDE, TOKENS, WIDTH = 8, 16, 24, 128
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
-def autoencoder(channels=(8, 24, 64, 96)):
+def autoencoder(channels: tuple[int, ...] = (8, 24, 64, 96)) -> AutoencoderKL:
     """AutoencoderKL, f = 8: 1.7 M parameters, most at low resolution, where they are cheap."""
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * len(channels),
@@ -35,7 +40,9 @@ def autoencoder(channels=(8, 24, 64, 96)):
     )
 
 
-def unet(channels=(64, 96, 160), heads=(4, 6, 10)):
+def unet(
+    channels: tuple[int, ...] = (64, 96, 160), heads: tuple[int, ...] = (4, 6, 10)
+) -> UNet2DConditionModel:
     """UNet2DConditionModel with cross attention on its two inner levels: 7.5 M parameters."""
     return UNet2DConditionModel(
         sample_size=LATENT_SIDE,
@@ -52,7 +59,7 @@ def unet(channels=(64, 96, 160), heads=(4, 6, 10)):
     )
 
 
-def text_encoder(tokens):
+def text_encoder(tokens: CLIPTokenizer) -> CLIPTextModel:
     """CLIPTextModel for the tokenizer `tokens`: width 128, two layers, 24 positions."""
     return CLIPTextModel(
         CLIPTextConfig(
@@ -71,8 +78,8 @@ def text_encoder(tokens):
     )
 
 
-def tokenizer(captions, merges=200):
-    """CLIPTokenizer with byte-pair merges learned from `captions` (an iterable of strings).
+def tokenizer(captions: Iterable[str], merges: int = 200) -> CLIPTokenizer:
+    """CLIPTokenizer with byte-pair merges learned from `captions`.
 
     Every byte is in the vocabulary, alone and as the end of a word, so no word is unknown.
     """
@@ -96,28 +103,29 @@ def tokenizer(captions, merges=200):
     ]
     words = alphabet + [byte + "</w>" for byte in alphabet] + ["".join(pair) for pair in merged]
     vocabulary = {word: index for index, word in enumerate(dict.fromkeys([*words, START, END]))}
-    return CLIPTokenizer(vocab=vocabulary, merges=merged, model_max_length=TOKENS)
+    pairs: Any = merged  # CLIPTokenizer takes pairs, though its annotation says strings
+    return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=TOKENS)
 
 
-def _model_of(learner):
+def _model_of(learner: Tokenizer) -> dict[str, Any]:
     import json
 
     return json.loads(learner.to_str())["model"]
 
 
-def load_tokenizer(folder):
+def load_tokenizer(folder: str | Path) -> CLIPTokenizer:
     """A tokenizer saved by `save_pretrained`."""
     return CLIPTokenizer.from_pretrained(folder)
 
 
-def ids(tokens, captions):
+def ids(tokens: CLIPTokenizer, captions: list[str]) -> Tensor:
     """Token ids of captions, padded: int64 (n, 24)."""
     return tokens(
         captions, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
     ).input_ids
 
 
-def scheduler():
+def scheduler() -> DDIMScheduler:
     """Stable Diffusion 2's DDIM scheduler: 1000 steps, scaled linear β, noise prediction."""
     return DDIMScheduler(
         num_train_timesteps=1000,
@@ -133,14 +141,15 @@ def scheduler():
 
 
 @torch.no_grad()
-def whiten(vae, mean, deviation):
+def whiten(vae: AutoencoderKL, mean: Tensor, deviation: Tensor) -> None:
     """Fold z → (z − mean)/deviation into the 1×1 convolutions of `vae`, in place.
 
     mean, deviation: (channels,), those of the raw latents. Encoder: W ← W/σ, b ← (b − μ)/σ for the
     means, b ← b − 2 log σ for the log variances. Decoder: b ← b + W μ, then W ← W σ on its inputs.
     """
     channels = len(mean)
-    into, out = vae.quant_conv, vae.post_quant_conv
+    into: Any = vae.quant_conv  # Conv2d; None only where a model is built without them
+    out: Any = vae.post_quant_conv
     into.weight[:channels] /= deviation[:, None, None, None]
     into.bias[:channels] = (into.bias[:channels] - mean) / deviation
     into.bias[channels:] -= 2 * deviation.log()
@@ -148,9 +157,15 @@ def whiten(vae, mean, deviation):
     out.weight *= deviation[None, :, None, None]
 
 
-def save(folder, vae, denoiser, text, tokens):
+def save(
+    folder: str | Path,
+    vae: AutoencoderKL,
+    denoiser: nn.Module,
+    text: nn.Module,
+    tokens: CLIPTokenizer,
+) -> None:
     """Save the five components as a diffusers pipeline in fp16 safetensors."""
-    StableDiffusionPipeline(
+    parts: dict[str, Any] = dict(  # the pipeline's own annotations allow no None
         vae=vae.half(),
         unet=denoiser.half(),
         text_encoder=text.half(),
@@ -159,10 +174,11 @@ def save(folder, vae, denoiser, text, tokens):
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
-    ).save_pretrained(folder, safe_serialization=True)
+    )
+    StableDiffusionPipeline(**parts).save_pretrained(folder, safe_serialization=True)
 
 
-def load(folder):
+def load(folder: str | Path) -> StableDiffusionPipeline:
     """Load a saved pipeline in fp32, without a progress bar."""
     pipeline = StableDiffusionPipeline.from_pretrained(
         folder,

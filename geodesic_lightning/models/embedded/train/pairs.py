@@ -5,6 +5,7 @@ All are held out: the hand-made ones are nobody's samples, the others a series o
 
 import dataclasses
 import json
+from pathlib import Path
 
 from geodesic_lightning.models.embedded import pairs_folder
 from geodesic_lightning.models.embedded.cats import MOOD_AXES, MOODS, Cat
@@ -25,7 +26,7 @@ NEUTRAL = Cat(
 )  # fmt: skip
 
 
-def change(cat, mood=None, **parameters):
+def change(cat: Cat, mood: str | None = None, **parameters: float) -> Cat:
     """`cat` with other parameters, and with the mood named in `cats.MOODS`."""
     if mood:
         values = dict(zip(MOOD_AXES, MOODS[mood], strict=True)) | {
@@ -35,8 +36,8 @@ def change(cat, mood=None, **parameters):
     return dataclasses.replace(cat, **parameters)
 
 
-def named_pairs():
-    """Name -> (start, end), the six hand-made pairs of `Cat`."""
+def named_pairs() -> dict[str, tuple[Cat, Cat]]:
+    """Name -> (start, end), the six hand-made pairs."""
     blue = dict(fur_lightness=0.55, fur_chroma=0.115, fur_hue=255.0)
     orange = change(NEUTRAL, "happy", ear_height=0.64, ear_roundness=0.15)
     sly = change(
@@ -84,20 +85,23 @@ def named_pairs():
     )
     return {
         "pair_cat": (orange, sly),
-        "pair_ears": (change(cream, **long), change(cream, **round_)),
+        "pair_ears": (change(cream, None, **long), change(cream, None, **round_)),
         "pair_mood": (change(grey, "happy"), change(grey, "grumpy")),
-        "pair_colour": (change(NEUTRAL, eye_height=1.1), change(NEUTRAL, eye_height=1.1, **blue)),
+        "pair_colour": (
+            change(NEUTRAL, eye_height=1.1),
+            change(NEUTRAL, None, eye_height=1.1, **blue),
+        ),
         "pair_far": (black, pink),
         "pair_near": (orange, near),
     }
 
 
-def evaluation_pairs(n=24, seed=EVALUATION_SEED):
-    """n pairs of cats at random, always the same for one seed: a list of (start, end)."""
+def evaluation_pairs(n: int = 24, seed: int = EVALUATION_SEED) -> list[tuple[Cat, Cat]]:
+    """n pairs of cats at random, always the same for one seed: (start, end) each."""
     return [(cat(seed, 2 * index), cat(seed, 2 * index + 1)) for index in range(n)]
 
 
-def write(folder=None):
+def write(folder: Path | None = None) -> None:
     """Draw the hand-made and the evaluation pairs, with `pairs.json`, into `folder`."""
     from PIL import Image
 

@@ -1,6 +1,11 @@
 """The recipe: from a folder of drawings to a pipeline. A stage that is done is not done again."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import safetensors.torch
@@ -8,12 +13,16 @@ import torch
 
 from geodesic_lightning.models.embedded.train import dataset, latents, networks, training
 from geodesic_lightning.models.embedded.train.autoencoder import Autoencoder
-from geodesic_lightning.models.embedded.train.denoiser import Denoiser
+from geodesic_lightning.models.embedded.train.denoiser import Batch, Denoiser
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from transformers import CLIPTokenizer
 
 HELD_OUT, VAE_BATCH, UNET_BATCH = 64, 8, 32
 
 
-def train(work, vae_steps, unet_steps):
+def train(work: Path, vae_steps: int, unet_steps: int) -> Callable[[Path], None]:
     """Train both networks on work/world. Returns a function that saves the pipeline in a folder."""
     vae = trained_autoencoder(work, vae_steps)
     latents.write(work / "latents", vae, work / "world" / "drawings.npy")
@@ -21,13 +30,13 @@ def train(work, vae_steps, unet_steps):
     return partial(save, vae=vae, tokens=tokens, module=module)
 
 
-def save(folder, vae, tokens, module):
+def save(folder: Path, vae: AutoencoderKL, tokens: CLIPTokenizer, module: Denoiser) -> None:
     """Save `vae` and the averaged weights of `module` in `folder`."""
     pair = module.average.network
     networks.save(folder, vae, pair["unet"], pair["text"], tokens)
 
 
-def trained_autoencoder(work, steps):
+def trained_autoencoder(work: Path, steps: int) -> AutoencoderKL:
     """The averaged autoencoder, whitened, in the fp16 that is shipped, kept as a file."""
     file = work / "vae.safetensors"
     if file.exists():
@@ -49,7 +58,7 @@ def trained_autoencoder(work, steps):
     return vae
 
 
-def trained_denoiser(work, vae, steps):
+def trained_denoiser(work: Path, vae: AutoencoderKL, steps: int) -> tuple[CLIPTokenizer, Denoiser]:
     """The tokenizer and the trained `Denoiser`."""
     tokens = words(work)
     module = training.fit(
@@ -63,7 +72,7 @@ def trained_denoiser(work, vae, steps):
     return tokens, module
 
 
-def words(work, wordings=4):
+def words(work: Path, wordings: int = 4) -> CLIPTokenizer:
     """The tokenizer, learned from the captions of work/world, whose ids go to work/latents."""
     if (work / "tokenizer").exists():
         return networks.load_tokenizer(work / "tokenizer")
@@ -76,7 +85,7 @@ def words(work, wordings=4):
 
 
 @torch.no_grad()
-def validation_batches(vae, tokens):
+def validation_batches(vae: AutoencoderKL, tokens: CLIPTokenizer) -> list[Batch]:
     """Held-out latents and captions, four batches of 64 as `Denoiser` takes them."""
     from geodesic_lightning.models.embedded.train.autoencoder import to_unit
     from geodesic_lightning.models.embedded.train.captions import caption

@@ -3,18 +3,27 @@
 Unlike a cosine, the constant part does not know the number of steps: a run can go on with more.
 """
 
+from collections.abc import Iterable
+
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 
 WARM_UP, FALL, LOWEST = 100, 0.4, 0.02
 
 
-def adamw(parameters, rate, steps, weight_decay=1e-2, betas=(0.9, 0.99)):
+def adamw(
+    parameters: Iterable[torch.nn.Parameter],
+    rate: float,
+    steps: int,
+    weight_decay: float = 1e-2,
+    betas: tuple[float, float] = (0.9, 0.99),
+) -> OptimizerLRScheduler:
     """The optimizer and its schedule, as Lightning's `configure_optimizers` returns them."""
     optimizer = torch.optim.AdamW(
         parameters, rate, betas=betas, weight_decay=weight_decay, foreach=True
     )
 
-    def factor(step):
+    def factor(step: int) -> float:
         left = (steps - step) / (FALL * steps)
         return min(1.0, (step + 1) / WARM_UP, max(LOWEST, left))
 
