@@ -9,17 +9,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, pstdev
+from typing import Any
 
 import torch
 
 from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.benchmark.problems import PAIRS
 from geodesic_lightning.data.frames import shipped_pair
+from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.protocols import Model
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import Contrast, Field, NoisePrediction
@@ -51,7 +54,7 @@ class Row:
     gain: float
 
 
-def study(model, alphas: dict[str, float], pairs: int = 2, seeds: int = 3) -> Iterator[Row]:
+def study(model: Model, alphas: dict[str, float], pairs: int = 2, seeds: int = 3) -> Iterator[Row]:
     """Rows as they are found."""
     for name in PAIRS[:pairs]:
         frames = shipped_pair(name)
@@ -83,7 +86,14 @@ def study(model, alphas: dict[str, float], pairs: int = 2, seeds: int = 3) -> It
                 )
 
 
-def _run(model, judge: Problem, field: Field, options: dict, seed: int, start) -> tuple:
+def _run(
+    model: Model,
+    judge: Problem,
+    field: Field,
+    options: dict[str, Any],
+    seed: int,
+    start: Measurement,
+) -> tuple[float, bool, int, int, float, float]:
     path = Path(judge.path.start, judge.path.end, judge.manifold)
     score = Score(model, judge.score.condition, field, seed=seed, **options)
     before = model.evaluations

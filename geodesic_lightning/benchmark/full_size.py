@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -37,7 +38,7 @@ class Row:
     peak_gb: float
 
 
-def problem(model, nodes: int):
+def problem(model: Any, nodes: int) -> Any:
     """A geodesic problem with that many interior nodes between two shipped pictures."""
     from geodesic_lightning.data.frames import shipped_pair
     from geodesic_lightning.geometry.path import Path as Curve
@@ -86,7 +87,7 @@ def run(
         )  # fmt: skip
 
 
-def _sweep(posed, sweeps: int, nodes: int) -> None:
+def _sweep(posed: Any, sweeps: int, nodes: int) -> None:
     """Iterations of the fast optimizer on its finest level alone, none of which ends early."""
     from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 
@@ -99,7 +100,7 @@ def _sweep(posed, sweeps: int, nodes: int) -> None:
 class _Clock:
     """Seconds inside a model's denoiser, waited for at both ends."""
 
-    def __init__(self, model, device: torch.device) -> None:
+    def __init__(self, model: Any, device: torch.device) -> None:
         self.device, self.inside = device, 0.0
         self._predict = model._network.predict
         model._network.predict = self
@@ -109,7 +110,7 @@ class _Clock:
             torch.cuda.synchronize()
         return time.perf_counter()
 
-    def __call__(self, *inputs):
+    def __call__(self, *inputs: Any) -> Any:
         began = self.now()
         found = self._predict(*inputs)
         self.inside += self.now() - began

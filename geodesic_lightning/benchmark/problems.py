@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,9 +12,10 @@ from geodesic_lightning.data.frames import Frames, shipped_pair
 from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.problems.boundary_value import Problem
+from geodesic_lightning.protocols import Condition, Model
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Score
-from geodesic_lightning.score.fields import Contrast, NoisePrediction
+from geodesic_lightning.score.fields import Contrast, Field, NoisePrediction
 
 PAIRS = tuple(f"eval_{k:02d}" for k in range(10))
 
@@ -47,7 +49,9 @@ def exact(names: list[str] | None = None) -> Iterator[Case]:
         ends = model.encode(Frames(None, ("", "")))
         condition = prompts(model, ["", ""])
 
-        def fresh(model=model, ends=ends, condition=condition) -> Problem:
+        def fresh(
+            model: ExactModel = model, ends: Tensor = ends, condition: Condition = condition
+        ) -> Problem:
             path = Path(ends[0], ends[1], model.manifold)
             return Problem(path, Score(model, condition, NoisePrediction()), model.alpha)
 
@@ -60,7 +64,9 @@ def exact(names: list[str] | None = None) -> Iterator[Case]:
         )
 
 
-def _exact_length(curve_length, density, points: Tensor) -> float:
+def _exact_length(
+    curve_length: Callable[[Any, Tensor, float], float], density: Any, points: Tensor
+) -> float:
     return curve_length(density, points.double())
 
 
@@ -68,7 +74,7 @@ FIELDS = {field.name: field for field in (NoisePrediction, Contrast)}
 
 
 def cats(
-    model,
+    model: Model,
     alphas: dict[str, float],
     pairs: tuple[str, ...] = PAIRS,
     fields: tuple[str, ...] = tuple(FIELDS),
@@ -83,13 +89,17 @@ def cats(
             alpha = alphas[field.name]
 
             def fresh(
-                ends=ends, manifold=manifold, condition=condition, field=field, alpha=alpha
+                ends: Tensor = ends,
+                manifold: Sphere = manifold,
+                condition: Condition = condition,
+                field: Field = field,
+                alpha: float = alpha,
             ) -> Problem:
                 return Problem(
                     Path(ends[0], ends[1], manifold), Score(model, condition, field), alpha
                 )
 
-            def length(points: Tensor, fresh=fresh) -> float:
+            def length(points: Tensor, fresh: Callable[[], Problem] = fresh) -> float:
                 return fresh().measure(points).length
 
             yield Case(pair, field.name, fresh, length, None)

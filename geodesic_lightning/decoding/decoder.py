@@ -23,13 +23,13 @@ from geodesic_lightning.decoding.blend import weights
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.geometry.rescaling import transformed
-from geodesic_lightning.score.condition import Condition
+from geodesic_lightning.protocols import Condition, Model
 
 ENDS = ("given", "decoded", "blended")
 
 
 def plain(
-    model,
+    model: Model,
     condition: Condition,
     given: Tensor | None,
     norms: Tensor,
@@ -59,7 +59,7 @@ class Decoder:
 
     def __init__(
         self,
-        model,
+        model: Model,
         condition: Condition,
         given: Tensor | None,
         norms: Tensor,

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.geometry import spline
+from geodesic_lightning.geometry.manifold import Manifold
 
 ENDS = np.array([0.0, 1.0])
 STRAIGHT_BACK = 1e-3  # |t₋ + t₊| below which a corner is a cusp
@@ -59,7 +60,9 @@ def _corners(legs: list[Tensor], closed: bool) -> list[tuple[Tensor, Tensor]]:
     return [(before[1], after[0]) for before, after in pairs]
 
 
-def rounded(legs: list[Tensor], manifold, rounding: float, closed: bool = False) -> list[Tensor]:
+def rounded(
+    legs: list[Tensor], manifold: Manifold, rounding: float, closed: bool = False
+) -> list[Tensor]:
     """The legs, each (N+1, d), with the corners between them rounded; ends and keyframes stay.
 
     Args:

@@ -4,6 +4,8 @@ The ends are buffers, the interior nodes x_1 … x_{N−1} the parameter. Nodes 
 u_i = i/N. Latents keep their own shape in the parameter; numerics see them flat, as (N+1, d).
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -117,7 +119,9 @@ class Path(nn.Module):
     def round(self) -> None:
         """Nothing: there are no corners."""
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args, **kwargs) -> None:
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
         # A checkpoint may hold another number of nodes than the path has now: take its number.
         if (saved := state_dict.get(prefix + "nodes")) is not None:
             self.nodes.data = torch.empty_like(saved, device=self.nodes.device)

@@ -14,6 +14,7 @@ The ends are passed through the network first, and their keys and values recorde
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -137,7 +138,11 @@ class Processor:
         self.name, self.mixer = name, mixer
 
     def __call__(
-        self, attn, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **rest
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        **rest: Any,
     ) -> Tensor:
         """Tokens (n, length, width) → the same."""
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
@@ -150,7 +155,7 @@ class Processor:
 
 
 @contextmanager
-def mixing(denoiser, mixer: Mixer) -> Iterator[None]:
+def mixing(denoiser: Any, mixer: Mixer) -> Iterator[None]:
     """Let the mixer stand in the layers it takes; afterwards the denoiser is as it was.
 
     Raises:

@@ -1,7 +1,10 @@
 """A decoder that mixes the two ends into every frame, not only their latents."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -16,6 +19,9 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.models import parallel
 from geodesic_lightning.score.condition import Condition
+
+if TYPE_CHECKING:
+    from geodesic_lightning.models.diffusion import DiffusionModel
 
 
 class MorphDecoder(Decoder):
@@ -41,7 +47,7 @@ class MorphDecoder(Decoder):
 
     def __init__(
         self,
-        model,
+        model: DiffusionModel,
         condition: Condition,
         given: Tensor | None,
         norms: Tensor,
@@ -229,6 +235,14 @@ class MorphDecoder(Decoder):
         return self._adapters[key]
 
 
-def morph(model, condition, given, norms, places, clean, **settings) -> MorphDecoder:
+def morph(
+    model: DiffusionModel,
+    condition: Condition,
+    given: Tensor | None,
+    norms: Tensor,
+    places: Sequence[float],
+    clean: Tensor | None,
+    **settings: Any,
+) -> MorphDecoder:
     """The maker that decoder= names: settings as for MorphDecoder."""
     return MorphDecoder(model, condition, given, norms, places, clean, **settings)

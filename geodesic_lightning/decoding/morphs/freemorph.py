@@ -12,6 +12,10 @@ from fresh noise, the same for all, which lets them be drawn anew on the way dow
 the authors' program, 0.3 and 0.6 of an inversion that ends at 0.8.)
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,6 +24,9 @@ from geodesic_lightning.decoding.morphs.attention import attend, mixing
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models import parallel
 from geodesic_lightning.score.condition import Condition
+
+if TYPE_CHECKING:
+    from geodesic_lightning.models.diffusion import DiffusionModel
 
 SHARED, SPLIT = 3 / 8, 3 / 4  # of the way up, where the second and the third stage begin
 KNOTS = (0.0, 1 / 6, 1 / 3, 2 / 3, 5 / 6, 1.0)
@@ -102,7 +109,9 @@ def _central(size: int, width: Tensor) -> Tensor:
     return (place >= -half) & (place < half)
 
 
-def frames(model, condition: Condition, clean: Tensor, u: Tensor, seed: int = 0) -> Tensor:
+def frames(
+    model: DiffusionModel, condition: Condition, clean: Tensor, u: Tensor, seed: int = 0
+) -> Tensor:
     """Noisy latents (n, *shape) at places u (n,) from 0 to 1, of clean latents (2, *shape).
 
     Raises:

@@ -11,15 +11,21 @@ rank: with d² between the frames f_0 … f_10 of the frozen network's path
     rPPD = Σ d²(f_j, f_{j−1}) / (9 d²(f_0, f_10)),    rank = 2^max(0, ⌊18 rPPD − 6⌋)
 """
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from geodesic_lightning.decoding.perceptual import Perceptual
 from geodesic_lightning.errors import UserError
+
+if TYPE_CHECKING:
+    from geodesic_lightning.models.diffusion import DiffusionModel
 
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 DIVERSE = 10  # pieces of the path that rPPD looks at
@@ -60,7 +66,7 @@ class Lora:
         self.batch_size, self.seed = batch_size, seed
         self.perceptual, self.name = perceptual, name
 
-    def fit(self, model, clean: Tensor, embeddings: Tensor) -> list[str]:
+    def fit(self, model: DiffusionModel, clean: Tensor, embeddings: Tensor) -> list[str]:
         """Train on clean latents (2, *shape) under their embeddings (2, rows, width); adapters' names.
 
         The adapters stay in the denoiser, switched off.
@@ -76,13 +82,13 @@ class Lora:
         model.denoiser.disable_adapters()
         return names
 
-    def adapt(self, model, film: Tensor) -> None:
+    def adapt(self, model: DiffusionModel, film: Tensor) -> None:
         """Take the rank, where none is given, from the frozen network's film of DIVERSE + 1 frames."""
         if self.rank is None and self.perceptual is not None:
             steps = self.perceptual(model, film)
             self.rank = adaptive_rank(steps, float(self.perceptual(model, film[[0, -1]])[0]))
 
-    def _add(self, denoiser, name: str) -> None:
+    def _add(self, denoiser: Any, name: str) -> None:
         from peft import LoraConfig
 
         if name in getattr(denoiser, "peft_config", {}):
@@ -94,7 +100,7 @@ class Lora:
             warnings.filterwarnings("ignore", message="Already found a `peft_config`")
             denoiser.add_adapter(config, adapter_name=name)
 
-    def _train(self, model, name: str, clean: Tensor, embeddings: Tensor) -> None:
+    def _train(self, model: DiffusionModel, name: str, clean: Tensor, embeddings: Tensor) -> None:
         denoiser = model.denoiser
         denoiser.enable_adapters()
         denoiser.set_adapters([name])
@@ -132,7 +138,7 @@ def adaptive_rank(steps: Tensor, apart: float) -> int:
 
 
 @contextmanager
-def at(denoiser, names: Sequence[str], u: float) -> Iterator[None]:
+def at(denoiser: Any, names: Sequence[str], u: float) -> Iterator[None]:
     """The denoiser with the adapters at place u; afterwards they are switched off again."""
     if not names:
         yield

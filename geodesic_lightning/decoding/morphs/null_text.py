@@ -13,12 +13,19 @@ A step may rest on the steps before it (multistep, dpm_solver). So each is taken
 in which the ε of the steps before stand as they were found: `after`. This asks the network for no ε twice.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.level import Level
+
+if TYPE_CHECKING:
+    from geodesic_lightning.models.diffusion import DiffusionModel
 
 FLOOR, SLACK = (
     1e-5,
@@ -44,7 +51,7 @@ class NullText:
 
     def fit(
         self,
-        model,
+        model: DiffusionModel,
         clean: Tensor,
         predict: Callable[[Tensor, int, Tensor], Tensor],
         prompts: Tensor,
@@ -69,7 +76,10 @@ class NullText:
             under: list[Tensor] = []
 
             def lands(
-                null: Tensor, rungs=rungs, before=before, under=under
+                null: Tensor,
+                rungs: Sequence[Level] = rungs,
+                before: list[Tensor] = before,
+                under: list[Tensor] = under,
             ) -> tuple[Tensor, list[Tensor]]:
                 """Where the step leads, and the ε of the walk; where it begins, ε(c) is kept in `under`."""
                 walked: list[Tensor] = []
@@ -114,7 +124,9 @@ class NullText:
         return bent.detach()
 
 
-def trajectory(model, clean: Tensor, noise: Callable[[Tensor, int], Tensor]) -> list[Tensor]:
+def trajectory(
+    model: DiffusionModel, clean: Tensor, noise: Callable[[Tensor, int], Tensor]
+) -> list[Tensor]:
     """Latents (2, *shape) at each level of the model's ladder, from the clean ones up."""
     found, before = [clean.to(model.device)], []
     with torch.no_grad():

@@ -22,6 +22,8 @@
 Whatever a network predicts leaves this folder as ε.
 """
 
+from typing import Any
+
 from geodesic_lightning.models.diffusion.model import DiffusionModel
 from geodesic_lightning.models.embedded import pipeline_folder
 
@@ -37,7 +39,7 @@ EMBEDDED_KNOWS = 23.0
 
 
 def embedded(
-    alpha: dict[str, float] | None = None, name: str = "embedded", **options
+    alpha: dict[str, float] | None = None, name: str = "embedded", **options: Any
 ) -> DiffusionModel:
     """The small model of drawn cats that ships with the project; options as for DiffusionModel."""
     folder = str(pipeline_folder())

@@ -6,6 +6,7 @@ It computes as long, and in as much memory, as the trained one; its pictures mea
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -60,7 +61,7 @@ def _filled(module: torch.nn.Module) -> torch.nn.Module:
     return module
 
 
-def _tokenizer():
+def _tokenizer() -> Any:
     """Letters alone; the text encoder's vocabulary is as large as it is for trained weights."""
     import transformers
 

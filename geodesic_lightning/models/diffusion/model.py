@@ -307,7 +307,7 @@ class DiffusionModel:
         """Images (n, 3, H, W) in [0, 1] → activations after each level of the VAE's encoder."""
         layers: list[list[Tensor]] = [[] for _ in self._vae.encoder.down_blocks]
 
-        def keep(found: list[Tensor]):
+        def keep(found: list[Tensor]) -> Callable[..., None]:
             return lambda block, given, out: found.append(out.float())
 
         self._placement.ready("vae")

@@ -39,7 +39,7 @@ class Network(ABC):
 
     denoiser_name = "unet"
 
-    def __init__(self, pipeline) -> None:
+    def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
         self.denoiser: nn.Module = getattr(pipeline, self.denoiser_name)
         names = ("text_encoder", "text_encoder_2", "text_encoder_3")

@@ -18,6 +18,7 @@ What a network predicts becomes ε here (Salimans & Ho, 2022, for v):
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -86,7 +87,7 @@ def of_flow(shares: Tensor) -> Levels:
     return Levels((1 - shares).square() / _radius(shares).square(), "flow", 1.0, shares)
 
 
-def of_scheduler(scheduler) -> Levels:
+def of_scheduler(scheduler: Any) -> Levels:
     """The levels that a pipeline's own scheduler was trained with.
 
     Raises:
