@@ -9,34 +9,57 @@ Whatever has these members can take the place of what ships; nothing has to be i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from geodesic_lightning.geometry.manifold import Manifold
+from geodesic_lightning.geometry.manifold import Manifold as Manifold
 
 if TYPE_CHECKING:
+    from geodesic_lightning.data.clip import Clip
     from geodesic_lightning.data.frames import Frames
     from geodesic_lightning.functional.length import Residual
+    from geodesic_lightning.geometry.path import Path
     from geodesic_lightning.problems.evaluation import LegEvaluation
 
 
-class AnyPath(Protocol):
-    """A path, or several that are solved together: Path, PiecewisePath, StarPath.
-
-    Attributes:
-        manifold: of all points. shape: of a latent. closed: the path ends where it begins.
-        legs: the paths between fixed ends that it is made of; of a Path itself.
-    """
-
-    manifold: Manifold
-    shape: torch.Size
-    closed: bool
+class Legs(Protocol):
+    """Paths that are solved side by side: what a problem asks for. `legs` of a single Path is itself."""
 
     @property
-    def legs(self) -> Sequence[Any]: ...
+    def manifold(self) -> Manifold:
+        """Where all points are."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """Of a latent."""
+
+    @property
+    def legs(self) -> Sequence[Path]:
+        """The paths between two ends each."""
+
+    @property
+    def u(self) -> Tensor:
+        """Places of the nodes, (N+1,) a leg or of all."""
+
+    def points(self) -> Tensor:
+        """All nodes, flat and detached: (N+1, d)."""
+
+    def chart(self, flat: Tensor) -> Tensor:
+        """Flat points (m, d) in the latent's own shape (m, *shape)."""
+
+    def round(self) -> Tensor | None:
+        """Round the corners between legs; the points before, or None where there are no corners."""
+
+
+class AnyPath(Legs, Protocol):
+    """What a solver shows and measures as one: Path, PiecewisePath, StarPath."""
+
+    @property
+    def closed(self) -> bool:
+        """The path ends where it begins."""
 
     @property
     def start(self) -> Tensor:
@@ -51,11 +74,7 @@ class AnyPath(Protocol):
         """N, the number of pieces."""
 
     @property
-    def u(self) -> Tensor:
-        """Places of the nodes, (N+1,)."""
-
-    @property
-    def nodes(self) -> Any:
+    def nodes(self) -> Tensor:
         """All points but the ends, (N−1, *shape)."""
 
     @property
@@ -66,29 +85,17 @@ class AnyPath(Protocol):
     def angles(self) -> list[float]:
         """Radians by which the legs turn at the keyframes between them."""
 
-    def points(self) -> Tensor:
-        """All nodes, flat and detached: (N+1, d)."""
-
     def baseline(self, segments: int) -> Tensor:
         """The manifold's own geodesic, (segments+1, d) a leg: where solving starts."""
 
-    def chart(self, flat: Tensor) -> Tensor:
-        """Flat points (m, d) in the latent's own shape (m, *shape)."""
-
     def set_nodes(self, interior: Tensor) -> None:
         """Put all points but the ends at (N−1, d), projected to the manifold."""
-
-    def refine(self, segments: int) -> None:
-        """Resample every leg to `segments` pieces of equal arc length."""
 
     def at(self, u: Tensor) -> Tensor:
         """Points (m, d) at places u (m,)."""
 
     def by_distance(self, shares: Tensor) -> Tensor:
         """Places (m,) at the parts (m,) of the distance along the path."""
-
-    def round(self) -> Tensor | None:
-        """Round the corners between legs; the points before, or None where there are no corners."""
 
 
 class Model(Protocol):
@@ -107,16 +114,34 @@ class Model(Protocol):
     """
 
     name: str
-    alpha: Any
-    latent_shape: tuple[int, ...]
-    image_size: int | tuple[int, int]
-    timestep: int
-    timesteps: int
-    sigma: float
     evaluations: int
-    source: str | None
-    facts: Any
-    manifold: Manifold | None
+
+    @property
+    def alpha(self) -> Any: ...
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def image_size(self) -> int | tuple[int, int]: ...
+
+    @property
+    def timestep(self) -> int: ...
+
+    @property
+    def timesteps(self) -> int: ...
+
+    @property
+    def sigma(self) -> float: ...
+
+    @property
+    def source(self) -> str | None: ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+
+    @property
+    def manifold(self) -> Manifold | None: ...
 
     @property
     def device(self) -> torch.device: ...
@@ -136,7 +161,7 @@ class Model(Protocol):
     def sigma_at(self, t: int) -> float:
         """σ_t."""
 
-    def prepare(self, frames: Frames) -> None:
+    def prepare(self, frames: Frames | Clip) -> None:
         """Fit the model's size to the frames, and say what it will not show or cannot know of them."""
 
     def encode(self, frames: Frames) -> Tensor:
@@ -179,8 +204,11 @@ class Score(Protocol):
         curvature_bound: λ with −∇²log p ≤ λ; None where none is known.
     """
 
-    model: Any
-    field: Any
+    @property
+    def model(self) -> Any: ...
+
+    @property
+    def field(self) -> Any: ...
 
     @property
     def stochastic(self) -> bool: ...
@@ -199,7 +227,8 @@ class Score(Protocol):
 class Functional(Protocol):
     """What is bent to its least. `name` is the choice of functional= that it is."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def __call__(
         self, points: Tensor, scores: Tensor, alpha: float, manifold: Manifold
@@ -214,7 +243,8 @@ class PathOptimizer(Protocol):
         report: scalars of the latest step by name.
     """
 
-    report: dict[str, float]
+    @property
+    def report(self) -> dict[str, float]: ...
 
     @property
     def finished(self) -> bool:
@@ -265,9 +295,14 @@ class Decoder(Protocol):
         places: u of the given images. given: those images (n, 3, H, W), or None. norms: (n,) of their latents.
     """
 
-    places: tuple[float, ...]
-    given: Tensor | None
-    norms: Tensor
+    @property
+    def places(self) -> tuple[float, ...]: ...
+
+    @property
+    def given(self) -> Tensor | None: ...
+
+    @property
+    def norms(self) -> Tensor: ...
 
     def __call__(self, path: AnyPath, u: Tensor) -> Tensor:
         """Images (m, 3, H, W) float32 in [0, 1], on the CPU, at places u (m,)."""

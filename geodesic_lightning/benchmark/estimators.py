@@ -7,7 +7,6 @@ mean log density over the great circle, and the evaluations.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from statistics import fmean, pstdev
 from typing import Any
 
@@ -22,7 +21,7 @@ from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.problems.boundary_value import Problem
-from geodesic_lightning.protocols import Model
+from geodesic_lightning.protocols import Condition, Model
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import Contrast, Field, NoisePrediction
@@ -65,10 +64,10 @@ def study(model: Model, alphas: dict[str, float], pairs: int = 2, seeds: int = 3
             judge = Problem(
                 Path(ends[0], ends[1], manifold), Score(model, condition, field), alphas[field.name]
             )
-            start = judge.measure(judge.path.baseline(16))
+            start = judge.measure(judge.legs[0].path.baseline(16))
             for label, options in ESTIMATORS.items():
                 runs = [
-                    _run(model, judge, field, options, seed, start)
+                    _run(model, judge, condition, field, options, seed, start)
                     for seed in range(seeds if options else 1)
                 ]
                 noise, noisy, evaluations, passes, lengths, gains = zip(*runs)
@@ -89,24 +88,27 @@ def study(model: Model, alphas: dict[str, float], pairs: int = 2, seeds: int = 3
 def _run(
     model: Model,
     judge: Problem,
+    condition: Condition,
     field: Field,
     options: dict[str, Any],
     seed: int,
     start: Measurement,
 ) -> tuple[float, bool, int, int, float, float]:
-    path = Path(judge.path.start, judge.path.end, judge.manifold)
-    score = Score(model, judge.score.condition, field, seed=seed, **options)
+    ends = judge.legs[0].path
+    path = Path(ends.start, ends.end, judge.manifold)
+    score = Score(model, condition, field, seed=seed, **options)
     before = model.evaluations
     path.set_nodes(path.baseline(4)[1:-1])
     noise = Problem(path, score, judge.alpha).evaluate().legs[0].noise_to_signal()
     problem = Problem(path, score, judge.alpha)
-    made = solve(problem, partial(SemiImplicit), 16)
+    made = solve(problem, SemiImplicit, 16).parts[0]
+    assert isinstance(made, SemiImplicit)
     passes = model.evaluations - before
     found = judge.measure(path.points())
     gain = float(found.log_density.mean() - start.log_density.mean())
     return (
         noise,
-        made.parts[0].noisy,
+        made.noisy,
         problem.evaluations,
         passes,
         found.length / start.length,

@@ -176,9 +176,9 @@ def _redrawn(home: Path) -> list[float]:
 
 def interval(values: Sequence[float], seed: int = 0, draws: int = 2000) -> tuple[float, float]:
     """The 95 % bootstrap interval of the mean."""
-    values = np.asarray(values)
-    index = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
-    low, high = np.percentile(values[index].mean(1), [2.5, 97.5])
+    known = np.asarray(values)
+    index = np.random.default_rng(seed).integers(len(known), size=(draws, len(known)))
+    low, high = np.percentile(known[index].mean(1), [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -316,7 +316,7 @@ def run(
         {"cells": [{"way": c.way, "pair": c.pair, **c.measures} for c in cells]},
     )
     found = tables(cells)
-    text = "\n\n".join(f"{title}:\n\n{markdown(*parts)}" for title, *parts in found)
+    text = "\n\n".join(f"{title}:\n\n{markdown(head, body)}" for title, head, body in found)
     (folder / "tables.md").write_text(text + "\n", encoding="utf-8")
     draw(cells, folder / "measures.png")
     page = morphs_page.render(found, folder / "measures.png", folder, chosen, pairs)

@@ -46,7 +46,8 @@ def exact(names: list[str] | None = None) -> Iterator[Case]:
 
     for name in names or DENSITIES:
         model = ExactModel(name)
-        ends = model.encode(Frames(None, ("", "")))
+        ends, known = model.encode(Frames(None, ("", ""))), model.reference
+        assert known is not None, "shipped densities have references"
         condition = prompts(model, ["", ""])
 
         def fresh(
@@ -60,13 +61,11 @@ def exact(names: list[str] | None = None) -> Iterator[Case]:
             "score",
             fresh,
             partial(_exact_length, curve_length, model.density),
-            model.reference.length,
+            known.length,
         )
 
 
-def _exact_length(
-    curve_length: Callable[[Any, Tensor, float], float], density: Any, points: Tensor
-) -> float:
+def _exact_length(curve_length: Callable[..., float], density: Any, points: Tensor) -> float:
     return curve_length(density, points.double())
 
 

@@ -34,7 +34,8 @@ def study(case: Case, sweeps: int = 3) -> Iterator[Row]:
         fresh = case.fresh()
         clock = Stopwatch(fresh.score)
         problem = Problem(fresh.path, clock, fresh.alpha)
-        problem.path.set_nodes(problem.path.baseline(segments)[1:-1])
+        path = problem.legs[0].path
+        path.set_nodes(path.baseline(segments)[1:-1])
         make = partial(SemiImplicit, tolerance=1e-12, coarse_iterations=0)
         made = Batched(make, problem, segments)
         made.prepare()

@@ -56,7 +56,7 @@ def compare(case: Case, solvers: dict[str, MakeOptimizer]) -> list[Row]:
         name: trace(case.fresh(), make, SEGMENTS, case.length, looks)
         for name, make in solvers.items()
     }
-    start = case.length(case.fresh().path.baseline(SEGMENTS))
+    start = case.length(case.fresh().legs[0].path.baseline(SEGMENTS))
     reference = case.reference or min(t.length for t in traces.values() if not t.failure)
     return [_row(case, name, t, reference, start) for name, t in traces.items()]
 

@@ -114,7 +114,7 @@ def refuse_other_sweep(config: DictConfig) -> None:
         )
 
 
-def job() -> DictConfig | None:
+def job() -> Any:
     """What Hydra says of the present job; None where it started none."""
     return HydraConfig.get() if HydraConfig.initialized() else None
 

@@ -21,9 +21,8 @@ from torch import Tensor
 
 from geodesic_lightning.decoding.blend import weights
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.geometry.rescaling import transformed
-from geodesic_lightning.protocols import Condition, Model
+from geodesic_lightning.protocols import AnyPath, Condition, Model
 
 ENDS = ("given", "decoded", "blended")
 
@@ -82,7 +81,7 @@ class Decoder:
         other.norms = norms
         return other
 
-    def __call__(self, path: Path, u: Tensor) -> Tensor:
+    def __call__(self, path: AnyPath, u: Tensor) -> Tensor:
         """Images (m, 3, H, W) float32 in [0, 1], on the CPU, at places u (m,)."""
         if self.given is None or self.ends == "decoded":
             return self.decoded(path, u)
@@ -91,11 +90,11 @@ class Decoder:
             images[_at(u, place)] = image.to(images)
         return images
 
-    def decoded(self, path: Path, u: Tensor) -> Tensor:
+    def decoded(self, path: AnyPath, u: Tensor) -> Tensor:
         """As __call__, whatever images are given."""
         return self._images(path, u).float().cpu().clone()
 
-    def _blended(self, path: Path, u: Tensor) -> Tensor:
+    def _blended(self, path: AnyPath, u: Tensor) -> Tensor:
         """Decoded images with what is left of the given ones' residuals (blend.py), within [0, 1]."""
         assert self.given is not None
         places = self.places[: len(self.given)]
@@ -107,11 +106,11 @@ class Decoder:
         faded = torch.einsum("mk,kchw->mchw", weights(u, places).to(images), residuals)
         return (images[: len(u)] + faded).clamp(0, 1)
 
-    def _images(self, path: Path, u: Tensor) -> Tensor:
+    def _images(self, path: AnyPath, u: Tensor) -> Tensor:
         x = path.chart(self._own(path, u))
         return self.model.decode(self.model.denoise(x, self.condition(u.to(x))))
 
-    def _own(self, path: Path, u: Tensor) -> Tensor:
+    def _own(self, path: AnyPath, u: Tensor) -> Tensor:
         """Points (m, d) at places u (m,) with the images' own statistics, even between places."""
         manifold, points = path.manifold, path.at(u)
         known = manifold.restoring(path.at(torch.tensor(self.places)), self.norms)

@@ -1,7 +1,9 @@
 """A geodesic between every two of several points, all solved in one batch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +32,23 @@ class Pairs(nn.Module):
         super().__init__()
         self.manifold, self.shape = manifold, points.shape[1:]
         self.numbers = list(combinations(range(len(points)), 2))
-        self.legs = nn.ModuleList(Path(points[i], points[j], manifold) for i, j in self.numbers)
+        self.legs = cast(
+            "Sequence[Path]",
+            nn.ModuleList(Path(points[i], points[j], manifold) for i, j in self.numbers),
+        )
 
     def chart(self, flat: Tensor) -> Tensor:
         """Flat points (m, d) in the latent's own shape (m, *shape)."""
         return flat.reshape(-1, *self.shape)
+
+    @property
+    def u(self) -> Tensor:
+        """Places of all nodes, path after path."""
+        return torch.cat([leg.u for leg in self.legs])
+
+    def points(self) -> Tensor:
+        """All points of all paths, flat and detached."""
+        return torch.cat([leg.points() for leg in self.legs])
 
     def round(self) -> None:
         """Nothing: the paths are strangers to each other."""

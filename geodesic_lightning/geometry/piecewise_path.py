@@ -7,7 +7,9 @@ leg w grows evenly with distance. The film runs evenly with distance all along: 
 from the part u of the whole distance to the place w.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import torch
@@ -52,7 +54,10 @@ class PiecewisePath(nn.Module):
         ring = torch.cat([stops, stops[:1]]) if closed else stops
         self.manifold, self.shape = manifold, stops.shape[1:]
         self.closed, self.rounding = closed, rounding
-        self.legs = nn.ModuleList(Path(a, b, manifold, segments) for a, b in pairwise(ring))
+        self.legs = cast(
+            "Sequence[Path]",
+            nn.ModuleList(Path(a, b, manifold, segments) for a, b in pairwise(ring)),
+        )
 
     # -- the same questions that a Path answers ---
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ class Product:
 
     line = "shortest line"
 
-    def _blocks(self, *vectors: Tensor) -> Iterable[tuple]:
+    def _blocks(self, *vectors: Tensor) -> Iterable[tuple[Any, ...]]:
         """(factor, its block of each of the vectors (..., d))."""
         return zip(self.factors, *(v.chunk(len(self.factors), -1) for v in vectors), strict=True)
 
@@ -101,8 +102,8 @@ class Product:
 
     def restoring(self, x: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and shift (n, k), a column a factor."""
-        own = own.reshape(len(x), -1).chunk(len(self.factors), -1)
-        blocks = zip(self._blocks(x), own, strict=True)
+        parts = own.reshape(len(x), -1).chunk(len(self.factors), -1)
+        blocks = zip(self._blocks(x), parts, strict=True)
         return _joined(m.restoring(a, s) for (m, a), s in blocks)
 
 

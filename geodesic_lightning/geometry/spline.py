@@ -48,8 +48,7 @@ def evaluate(
     """The spline through points (N+1, d) at places (m,) in [0, 1]: (m, d), in the points' dtype."""
     knots = chord_knots(points) if knots is None else knots
     matrix = basis(knots, at, order, closed)
-    matrix = torch.as_tensor(matrix, dtype=points.dtype, device=points.device)
-    return matrix @ points
+    return torch.as_tensor(matrix, dtype=points.dtype, device=points.device) @ points
 
 
 def equal_arc_places(points: Tensor, segments: int, fine: int = 16) -> np.ndarray:

@@ -4,6 +4,9 @@ Leg k leads from point k to the centre. The centre belongs to all legs at once, 
 moves it: the legs follow, each node by the part of the move that it has gone of its leg.
 """
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -44,8 +47,9 @@ class StarPath(nn.Module):
         if (manifold.dist(points, centre) <= 1e-6 * points.norm(dim=-1).max()).any():
             # One of the points is the mean already; a leg of no length has no direction.
             centre = manifold.projx(flat + 1e-3 * (points[0] - points[-1]))
-        self.legs = nn.ModuleList(
-            Path(a, centre.reshape(self.shape), manifold, segments) for a in stops
+        self.legs = cast(
+            "Sequence[Path]",
+            nn.ModuleList(Path(a, centre.reshape(self.shape), manifold, segments) for a in stops),
         )
 
     @property

@@ -135,7 +135,9 @@ def rk4_step(state: State, u: Tensor, h: Tensor, medium: Medium) -> State:
     """
     wide = h[..., None]
 
-    def slope(x: Tensor, v: Tensor, log_density: Tensor, at: Tensor) -> tuple[tuple, Tensor]:
+    def slope(
+        x: Tensor, v: Tensor, log_density: Tensor, at: Tensor
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
         x, v = medium.on_manifold(x, v)
         score = medium.tangent_score(x, at)
         rates = (v, acceleration(x, v, score, medium), (score * v).sum(-1))

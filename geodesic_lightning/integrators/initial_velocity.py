@@ -23,7 +23,7 @@ from torch import Tensor
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.manifold import Manifold
-from geodesic_lightning.score.condition import Condition
+from geodesic_lightning.protocols import Condition
 
 
 @dataclass(frozen=True, eq=False)

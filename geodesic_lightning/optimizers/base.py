@@ -6,9 +6,10 @@ from typing import Any
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.problems.evaluation import LegEvaluation
 from geodesic_lightning.problems.initial_value import InitialValueProblem
-from geodesic_lightning.protocols import AnyPath, Functional
+from geodesic_lightning.protocols import Functional
 
 
 class Steps(ABC):
@@ -78,7 +79,7 @@ class Optimizer(Steps):
         UserError: segments is below 2, or there is no path between two ends.
     """
 
-    def __init__(self, path: AnyPath, segments: int) -> None:
+    def __init__(self, path: Path, segments: int) -> None:
         super().__init__()
         if isinstance(path, InitialValueProblem):
             raise UserError(

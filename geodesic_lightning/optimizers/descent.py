@@ -13,9 +13,9 @@ from torch.optim import Optimizer as TorchOptimizer
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.laplacian import Laplacian
+from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.base import Optimizer, on_device
 from geodesic_lightning.problems.evaluation import LegEvaluation
-from geodesic_lightning.protocols import AnyPath
 
 METHODS = ("gradient_descent", "adam", "lbfgs")
 
@@ -34,7 +34,7 @@ class Descent(Optimizer):
 
     def __init__(
         self,
-        path: AnyPath,
+        path: Path,
         segments: int,
         method: str = "gradient_descent",
         lr: float = 0.4,
@@ -80,7 +80,7 @@ class Descent(Optimizer):
         if self.converged:
             return
         self.path.nodes.grad = -self.path.chart(evaluation.residual.vector)
-        self._inner.step(lambda: evaluation.action.length)
+        self._inner.step(lambda: float(evaluation.action.length))
         self.path.set_nodes(self.path.points()[1:-1])
         self._now["steps_done"] += 1
 

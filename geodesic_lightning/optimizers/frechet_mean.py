@@ -70,12 +70,17 @@ class FrechetMean:
             raise UserError(f"solver.rounds: got {rounds}, expected at least 1.")
         assert isinstance(problem.path, StarPath), "legs meet in a centre"
         self.star: StarPath = problem.path
-        self.make, self.problem, self.segments = make, problem, segments
-        self.tolerance, self.rounds = tolerance, rounds
-        self.legs = Batched(make, problem, segments)
-        self.rounds_done, self.rate = 0, 1.0
+        self.make: MakeOptimizer = make
+        self.problem: Problem = problem
+        self.segments: int = segments
+        self.tolerance: float = tolerance
+        self.rounds: int = rounds
+        self.legs: Batched = Batched(make, problem, segments)
+        self.rounds_done: int = 0
+        self.rate: float = 1.0
         self.history: list[tuple[Tensor, Tensor]] = []
-        self.met, self.distances = False, torch.empty(0)
+        self.met: bool = False
+        self.distances: Tensor = torch.empty(0)
         self.report: dict[str, float] = {}
 
     @property

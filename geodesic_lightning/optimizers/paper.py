@@ -17,9 +17,10 @@ from torch import Tensor
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.length import DensityLength, across
+from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.base import Optimizer
 from geodesic_lightning.problems.evaluation import LegEvaluation
-from geodesic_lightning.protocols import AnyPath, Functional, Manifold
+from geodesic_lightning.protocols import Functional, Manifold
 
 
 class Paper(Optimizer):
@@ -41,7 +42,7 @@ class Paper(Optimizer):
 
     def __init__(
         self,
-        path: AnyPath,
+        path: Path,
         segments: int,
         lr: float = 0.1,
         iterations: int = 100,
@@ -131,7 +132,7 @@ def density_and_bend(
     return across(manifold.proju(here, scores), unit), across(bend, unit) / alpha
 
 
-def bisect(path: AnyPath) -> None:
+def bisect(path: Path) -> None:
     """Twice the segments: the nodes stay, the middle of each great circle (or line) joins them."""
     points = path.points()
     half = path.manifold.expmap(points[:-1], path.manifold.logmap(points[:-1], points[1:]) / 2)

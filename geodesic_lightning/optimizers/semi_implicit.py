@@ -26,10 +26,10 @@ from torch import Tensor
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.length import Residual
 from geodesic_lightning.geometry.laplacian import Laplacian
+from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.anderson import extrapolate
 from geodesic_lightning.optimizers.base import Optimizer
 from geodesic_lightning.problems.evaluation import LegEvaluation
-from geodesic_lightning.protocols import AnyPath
 
 MODES = ("auto", "fast", "safe", "noisy")
 # Noise to signal above which averaging beats acceleration: at 5 % and beyond, in 64 dimensions and more, accelerated
@@ -67,7 +67,7 @@ class SemiImplicit(Optimizer):
 
     def __init__(
         self,
-        path: AnyPath,
+        path: Path,
         segments: int,
         tolerance: float = 1e-4,
         coarse_tolerance: float = 3e-3,

@@ -16,9 +16,11 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.geodesic_defect import departure
 from geodesic_lightning.functional.length import DensityLength, action
 from geodesic_lightning.functional.quadrature import Measurement
+from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.geometry.piecewise_path import PiecewisePath
 from geodesic_lightning.problems.evaluation import Evaluation, LegEvaluation
 from geodesic_lightning.problems.scored_path import ScoredPath, refuse_not_finite
-from geodesic_lightning.protocols import AnyPath, Functional, Manifold, Score
+from geodesic_lightning.protocols import Functional, Legs, Manifold, Score
 
 
 class Leg(ScoredPath):
@@ -35,13 +37,14 @@ class Leg(ScoredPath):
 
     def __init__(
         self,
-        path: AnyPath,
+        path: Path,
         score: Score,
         alpha: float,
         span: tuple[int, int],
         functional: Functional,
     ) -> None:
         super().__init__(path, score, alpha, span)
+        self.path: Path = path
         self.functional = functional
         self.latest: LegEvaluation | None = None
         self.end_scores: Tensor | None = None
@@ -108,7 +111,7 @@ class Problem:
     """
 
     def __init__(
-        self, path: AnyPath, score: Score, alpha: float, functional: Functional | None = None
+        self, path: Legs, score: Score, alpha: float, functional: Functional | None = None
     ) -> None:
         self.path, self.score, self.alpha = path, score, alpha
         self.functional: Functional = DensityLength() if functional is None else functional
@@ -273,6 +276,7 @@ class Corners:
 def corners(problem: Problem, sharp: Tensor) -> Corners:
     """The corners of a path of several legs, and its length with them, at its points (M+1, d) before rounding."""
     path = copy.deepcopy(problem.path)
+    assert isinstance(path, PiecewisePath), "other paths have no corners"
     path.set_nodes(sharp[1:-1])
     return Corners(path.angles, legs_length(Problem(path, problem.score, problem.alpha)))
 

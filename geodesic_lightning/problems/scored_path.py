@@ -9,7 +9,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional import quadrature
 from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry import spline
-from geodesic_lightning.protocols import AnyPath, Manifold, Score
+from geodesic_lightning.protocols import Legs, Manifold, Score
 
 COARSE = 0.01  # relative error of the length above which a measurement takes twice the points
 LAST = 1 - 1e-6  # the end of a span, not the beginning of the next
@@ -33,7 +33,7 @@ class ScoredPath:
     """
 
     def __init__(
-        self, path: AnyPath, score: Score, alpha: float, span: tuple[int, int] = (0, 1)
+        self, path: Legs, score: Score, alpha: float, span: tuple[int, int] = (0, 1)
     ) -> None:
         if not 0 <= alpha < float("inf"):
             raise UserError(f"solver.alpha: got {alpha}, expected a number of at least 0.")

@@ -92,7 +92,8 @@ def charts(run: Run) -> list[str]:
     excess = [(one["score_evaluations"], one["predicted_excess"]) for one in run.history
               if one.get("predicted_excess", 0) > 0]  # fmt: skip
     if len(excess) > 1:
-        line = Line("predicted excess", *zip(*excess))
+        at, foreseen = zip(*excess)
+        line = Line("predicted excess", at, foreseen)
         found.append(chart([line], "Predicted excess of length", x="score evaluations", log=True))
     return found
 

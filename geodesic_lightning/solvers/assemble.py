@@ -78,7 +78,7 @@ def assemble(
         UserError: parts that do not fit together.
     """
     model.prepare(frames)
-    kind = getattr(solver, "func", solver)  # a maker is a class, or a partial of one
+    kind: Any = getattr(solver, "func", solver)  # a maker is a class, or a partial of one
     mixed = getattr(decoder, "func", decoder) is not plain
     if mixed and (velocity is not None or not kind.joins_images):
         raise UserError(

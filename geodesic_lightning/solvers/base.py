@@ -79,7 +79,10 @@ class Solver(L.LightningModule):
                 f"functional={functional.name}: solver={self.name} knows the density's own alone: "
                 "choose solver=bvp, or functional=density."
             )
-        self.path, self.problem, self.decoder = problem.path, problem, decoder
+        # A solver knows more of its own: which path, which problem, which decoder.
+        self.path: Any = problem.path
+        self.problem: Any = problem
+        self.decoder: Any = decoder
         self.segments, self.frame_count = segments, frames
         self.timing: Timing = timing or EvenInDistance()
         self.metrics = metrics
@@ -126,6 +129,7 @@ class Solver(L.LightningModule):
             began = time.perf_counter()
             self._shown = (points.clone(), timing, self._images(count))
             self.seconds["decode"] += time.perf_counter() - began
+        assert self._shown is not None
         return self._shown[2]
 
     def densities(self) -> dict[str, tuple[Tensor, Tensor]]:
@@ -147,7 +151,9 @@ class Solver(L.LightningModule):
         return places
 
     def _images(self, count: int) -> Tensor:
-        return self.decoder(self.path, self.places(count).to(torch.float32))
+        places = self.places(count)
+        assert places is not None, "a film of several paths is a solver's own"
+        return self.decoder(self.path, places.to(torch.float32))
 
     def validation_step(self, batch: object, index: int) -> None:
         """Measure the path: every node scored once, no randomness."""

@@ -39,6 +39,9 @@ class FixedSolver(Solver):
         UserError: an unknown way, or one that joins two images alone.
     """
 
+    problem: Problem
+    path: Path
+    decoder: Decoder
     verbs = ("validate",)
     layout = staticmethod(layouts.stops_with_clean)
 
@@ -64,8 +67,6 @@ class FixedSolver(Solver):
         problem = Problem(path, score, alpha_of(score, alpha))
         super().__init__(problem, decoder, segments, frames, name=label or way, **rest)
         path.set_nodes(path.baseline(segments)[1:-1])
-        self.problem: Problem = problem
-        self.decoder: Decoder = decoder
         self.way, self.seed, self._clean = way, seed, clean
         # FreeMorph inverts all frames together: its ends are its own.
         self.moving = ("path.start", "path.end") if way == "freemorph" else ()

@@ -36,6 +36,7 @@ class BoundaryValueSolver(IterativeSolver):
         UserError: parts do not fit together.
     """
 
+    problem: Problem
     name = "bvp"
     bends = True
 
@@ -60,7 +61,6 @@ class BoundaryValueSolver(IterativeSolver):
         problem = Problem(path, score, alpha_of(score, alpha), functional)
         super().__init__(problem, decoder, segments, frames, functional, **rest)
         path.set_nodes(path.baseline(segments)[1:-1])
-        self.problem: Problem = problem
         self._make_leg_optimizer = optimizer
         self.corners: Corners | None = None
         self.make_optimizer()  # what does not fit together is said before anything is computed

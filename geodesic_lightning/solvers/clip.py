@@ -17,7 +17,7 @@ from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.problems.boundary_value import Problem
-from geodesic_lightning.protocols import MakeOptimizer, Score
+from geodesic_lightning.protocols import AnyPath, MakeOptimizer, Score
 from geodesic_lightning.solvers import layouts
 from geodesic_lightning.solvers.base import Solver, alpha_of, readings
 from geodesic_lightning.solvers.baselines import drawn, released
@@ -30,7 +30,7 @@ CHUNK = 256  # frames scored at a time
 class Rival:
     """Another path between the clip's ends, measured as the clip is."""
 
-    path: Path
+    path: AnyPath
     measurement: Measurement
 
 
@@ -51,6 +51,8 @@ class ClipSolver(Solver):
         rivals: geodesic, slerp and lerp by name, after validation; None where there is none.
     """
 
+    problem: Problem
+    path: Path
     verbs = ("validate",)
     name = "clip"
     joins_images = False
@@ -70,8 +72,6 @@ class ClipSolver(Solver):
     ) -> None:
         problem = Problem(path, score, alpha_of(score, alpha))
         super().__init__(problem, decoder, segments, frames, **rest)
-        self.problem: Problem = problem
-        self.path: Path = path
         self.numbers = list(range(path.segments + 1)) if numbers is None else numbers
         self._make_optimizer = optimizer
         self.departure: Departure | None = None

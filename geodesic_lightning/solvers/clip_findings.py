@@ -26,14 +26,17 @@ FINE = 4  # points of a path for each of its nodes, when distances to it are mea
 
 def numbers(solver: ClipSolver) -> dict[str, Any]:
     """All that summary.json says of a clip under "clip"; the solver has been validated."""
-    found, bent = solver.measurement, solver.departure
+    found, bent, best = solver.measurement, solver.departure, solver.rivals["geodesic"]
+    assert found is not None, "validate first"
+    assert bent is not None
+    assert best is not None
     lengths = {k: v.measurement.length if v else None for k, v in solver.rivals.items()}
     ratio = {k: found.length / v if v else None for k, v in lengths.items()}
     metric = _metric_steps(found)
-    away = distances_to(solver.path.points(), solver.rivals["geodesic"].path)
-    geodesic = solver.rivals["geodesic"].measurement.euclidean_length
+    away = distances_to(solver.path.points(), best.path)
+    geodesic = best.measurement.euclidean_length
     degrees = torch.rad2deg(bent.angle)
-    excess = found.length / solver.rivals["geodesic"].measurement.length - 1
+    excess = found.length / best.measurement.length - 1
     widest = int(away.argmax())
     return {
         "frames": solver.numbers,

@@ -33,6 +33,9 @@ class MeanSolver(IterativeSolver):
         measurements: of every leg, from its image to the mean, after validation.
     """
 
+    problem: Problem
+    path: StarPath
+    decoder: Decoder
     name = "mean"
     joins_images = False
     layout = staticmethod(layouts.star)
@@ -53,9 +56,6 @@ class MeanSolver(IterativeSolver):
         problem = Problem(path, score, alpha_of(score, alpha))
         super().__init__(problem, decoder, segments, frames, **rest)
         path.set_nodes(path.baseline(segments)[1:-1])
-        self.problem: Problem = problem
-        self.path: StarPath = path
-        self.decoder: Decoder = decoder
         # Buffers that solving moves: every leg's copy of the centre.
         self.moving = tuple(f"path.legs.{k}.end" for k in range(len(path.legs)))
         self._make_leg_optimizer, self._limits = optimizer, (tolerance, rounds)

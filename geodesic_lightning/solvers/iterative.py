@@ -10,12 +10,14 @@ from typing import Any
 from torch import Tensor
 from torch import optim as torch_optim
 
-from geodesic_lightning.optimizers.base import Steps
+from geodesic_lightning.optimizers.base import Optimizer
 from geodesic_lightning.optimizers.batched import Batched
 from geodesic_lightning.optimizers.frechet_mean import FrechetMean
+from geodesic_lightning.optimizers.integrator import Integrator
+from geodesic_lightning.optimizers.picard import PicardSweeps
 from geodesic_lightning.solvers.base import Solver
 
-PathSteps = Steps | Batched | FrechetMean
+PathSteps = Optimizer | Integrator | PicardSweeps | Batched | FrechetMean
 
 
 class Stepper(torch_optim.Optimizer):
@@ -90,7 +92,7 @@ class IterativeSolver(Solver):
             self.trainer.should_stop = True
 
     def training_step(self, batch: object, index: int) -> None:
-        self.optimizers().step(closure=self.evaluate)  # type: ignore[union-attr, call-arg]
+        self.optimizers().step(closure=self.evaluate)  # type: ignore[union-attr]
 
     def on_fit_end(self) -> None:
         self.seconds["solve"] += self._elapsed()

@@ -13,7 +13,8 @@ from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.integrators.adaptive import straight
 from geodesic_lightning.integrators.initial_velocity import Along, Launch
-from geodesic_lightning.optimizers.base import Steps
+from geodesic_lightning.optimizers.integrator import Integrator
+from geodesic_lightning.optimizers.picard import PicardSweeps
 from geodesic_lightning.problems.initial_value import InitialValueProblem
 from geodesic_lightning.protocols import Decoder, Manifold, Score
 from geodesic_lightning.score.condition import Condition
@@ -48,6 +49,7 @@ class InitialValueSolver(IterativeSolver):
         UserError: parts do not fit together.
     """
 
+    problem: InitialValueProblem
     name = "ivp"
 
     def __init__(
@@ -57,7 +59,7 @@ class InitialValueSolver(IterativeSolver):
         condition: Condition,
         score: Callable[[Along], Score],
         decoder: Callable[[Along], Decoder],
-        optimizer: Callable[..., Steps],
+        optimizer: Callable[..., Integrator | PicardSweeps],
         alpha: float | None = None,
         length: float = 1.0,
         segments: int = 16,
@@ -80,7 +82,6 @@ class InitialValueSolver(IterativeSolver):
         alpha = alpha_of(estimate, launch.alpha if alpha is None else alpha)
         problem = InitialValueProblem(paths, estimate, alpha, velocities, gauge)
         super().__init__(problem, decoder(along), segments, frames, **rest)
-        self.problem: InitialValueProblem = problem
         self.others = nn.ModuleList(paths[1:])
         self.moving = tuple(name for name, _ in self.named_buffers() if name.endswith(".end"))
         self.launch, self.length, self.gauge = launch, length, gauge
@@ -94,7 +95,7 @@ class InitialValueSolver(IterativeSolver):
         """What solving begins with: the way on that nothing bends."""
         return f"start ({self.path.manifold.line} on)"
 
-    def make_optimizer(self) -> Steps:
+    def make_optimizer(self) -> Integrator | PicardSweeps:
         return self._make_integrator(self.problem, segments=self.segments)
 
     def evaluate(self) -> InitialValueProblem:

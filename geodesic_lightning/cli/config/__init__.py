@@ -121,7 +121,8 @@ def check(cfg: DictConfig) -> None:
 
 def _check_names(node: DictConfig, where: str) -> None:
     schema = OmegaConf.get_type(node)
-    for key in node:
+    for name in node:
+        key = str(name)
         if is_dataclass(schema) and key not in schema.__dataclass_fields__:
             names = ", ".join(k for k in schema.__dataclass_fields__ if not k.startswith("_"))
             raise UserError(f"No setting {where}{key}, expected one of {names}.")

@@ -14,7 +14,7 @@ The ends are passed through the network first, and their keys and values recorde
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,18 @@ from geodesic_lightning.errors import UserError
 
 MODES = ("outer", "inner")
 LAYERS = ("all", "self_up")
+
+
+class Mixes(Protocol):
+    """What stands in attention layers in place of their own: Mixer, and FreeMorph's Gatherer."""
+
+    kept: dict[Any, Any]
+
+    def takes(self, name: str) -> bool:
+        """It stands in the layer of this name."""
+
+    def __call__(self, name: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """What the layer gives for heads q, k, v (n, heads, tokens, d): like q."""
 
 
 class Mixer:
@@ -93,9 +105,12 @@ class Mixer:
             raise UserError(
                 "Out of memory while attention was mixed: give model.batch_size a number that fits."
             )
-        ends = [tuple(x.expand(len(q), *x.shape[1:]) for x in self.kept[name, e]) for e in (0, 1)]
+        first, last = (
+            (k.expand(len(q), *k.shape[1:]), v.expand(len(q), *v.shape[1:]))
+            for k, v in (self.kept[name, end] for end in (0, 1))
+        )
         own = (k, v) if self.joins else None
-        return mixed(q, ends[0], ends[1], self.u.to(q).reshape(-1, 1, 1, 1), self.mode, own)
+        return mixed(q, first, last, self.u.to(q).reshape(-1, 1, 1, 1), self.mode, own)
 
 
 def mixed(
@@ -108,8 +123,8 @@ def mixed(
 ) -> Tensor:
     """The formulas above, of heads (n, h, tokens, d); keys and values of either end, u (n, 1, 1, 1)."""
     if mode == "inner":
-        both = (torch.lerp(a, b, u.expand_as(a)) for a, b in zip(first, last))
-        return attend(q, *_joined(tuple(both), own))
+        keys, values = (torch.lerp(a, b, u.expand_as(a)) for a, b in zip(first, last))
+        return attend(q, *_joined((keys, values), own))
     sides = (attend(q, *_joined(end, own)) for end in (first, last))
     a, b = sides
     return torch.lerp(a, b, u.expand_as(a))
@@ -134,7 +149,7 @@ class Processor:
         mixer: shared by all layers.
     """
 
-    def __init__(self, name: str, mixer: Mixer) -> None:
+    def __init__(self, name: str, mixer: Mixes) -> None:
         self.name, self.mixer = name, mixer
 
     def __call__(
@@ -155,7 +170,7 @@ class Processor:
 
 
 @contextmanager
-def mixing(denoiser: Any, mixer: Mixer) -> Iterator[None]:
+def mixing(denoiser: Any, mixer: Mixes) -> Iterator[None]:
     """Let the mixer stand in the layers it takes; afterwards the denoiser is as it was.
 
     Raises:

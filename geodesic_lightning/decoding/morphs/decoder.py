@@ -16,8 +16,9 @@ from geodesic_lightning.decoding.morphs.attention import Mixer, mixing
 from geodesic_lightning.decoding.morphs.lora import Lora
 from geodesic_lightning.decoding.morphs.null_text import NullText, after
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.models import parallel
+from geodesic_lightning.protocols import AnyPath
+from geodesic_lightning.protocols import Condition as Prompts
 from geodesic_lightning.score.condition import Condition
 
 if TYPE_CHECKING:
@@ -45,10 +46,13 @@ class MorphDecoder(Decoder):
         UserError: settings out of range, or a model whose network cannot be mixed.
     """
 
+    model: Any  # a DiffusionModel; in a rehearsal whatever stands for one
+    clean: Any  # (2, *shape), where it is asked for
+
     def __init__(
         self,
         model: DiffusionModel,
-        condition: Condition,
+        condition: Prompts,
         given: Tensor | None,
         norms: Tensor,
         places: Sequence[float] = (0.0, 1.0),
@@ -76,12 +80,13 @@ class MorphDecoder(Decoder):
             raise UserError(f"decoder.share: got {share}, expected a number from 0 to 1.")
         self.attention, self.share, self.adain, self.lora = attention, share, adain, lora
         self.lora_unconditional, self.guidance = lora_unconditional, guidance
-        self.null_text, self._nulls = null_text, None
+        self.null_text = null_text
+        self._nulls: list[Tensor] | None = None
         self.guidance_middle = guidance if guidance_middle is None else guidance_middle
         self.clean, self.guide, self.negative = clean, guide, negative
         self._adapters: dict[str, list[str]] = {}
 
-    def _images(self, path: Path, u: Tensor) -> Tensor:
+    def _images(self, path: AnyPath, u: Tensor) -> Tensor:
         """Decoded frames (m, 3, H, W) at places u (m,)."""
         if self.model.denoiser is None:
             raise UserError(
@@ -109,7 +114,8 @@ class MorphDecoder(Decoder):
 
     def _stepwise(self, x: Tensor, u: Tensor, embedding: Tensor, nulls: list[Tensor]) -> Tensor:
         """Down the ladder, each step with an unconditional embedding of its own."""
-        ladder, before, clean = self.model.ladder, [], x
+        ladder, clean = self.model.ladder, x
+        before: list[Tensor] = []
         for step, null in enumerate(nulls):
             mixed = Condition(null[0], null[-1])(u.to(null))
             walked: list[Tensor] = []
@@ -181,7 +187,7 @@ class MorphDecoder(Decoder):
                 parts.append(self.model.noise_prediction(x[k : k + 1], t, embedding[k : k + 1]))
         return torch.cat(parts)
 
-    def _film(self, path: Path, count: int) -> Tensor:
+    def _film(self, path: AnyPath, count: int) -> Tensor:
         """Frames (count, 3, H, W) at even places by the frozen network, guided like the middle's."""
         plainly = MorphDecoder(
             self.model, self.condition, None, self.norms, self.places,
@@ -237,7 +243,7 @@ class MorphDecoder(Decoder):
 
 def morph(
     model: DiffusionModel,
-    condition: Condition,
+    condition: Prompts,
     given: Tensor | None,
     norms: Tensor,
     places: Sequence[float],

@@ -23,7 +23,7 @@ from torch import Tensor
 from geodesic_lightning.decoding.morphs.attention import attend, mixing
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models import parallel
-from geodesic_lightning.score.condition import Condition
+from geodesic_lightning.protocols import Condition
 
 if TYPE_CHECKING:
     from geodesic_lightning.models.diffusion import DiffusionModel

@@ -93,8 +93,10 @@ class Lora:
 
         if name in getattr(denoiser, "peft_config", {}):
             denoiser.delete_adapters([name])
+        rank = self.rank
+        assert rank is not None, "adapted to the film first"
         config = LoraConfig(
-            r=self.rank, lora_alpha=self.rank, init_lora_weights="gaussian", target_modules=TARGETS
+            r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=TARGETS
         )
         with warnings.catch_warnings():  # several adapters are what is wanted
             warnings.filterwarnings("ignore", message="Already found a `peft_config`")

@@ -128,7 +128,8 @@ def trajectory(
     model: DiffusionModel, clean: Tensor, noise: Callable[[Tensor, int], Tensor]
 ) -> list[Tensor]:
     """Latents (2, *shape) at each level of the model's ladder, from the clean ones up."""
-    found, before = [clean.to(model.device)], []
+    found = [clean.to(model.device)]
+    before: list[Tensor] = []
     with torch.no_grad():
         for k in range(1, len(model.ladder)):
             walked: list[Tensor] = []

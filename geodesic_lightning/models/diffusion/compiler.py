@@ -26,6 +26,7 @@ def check_compiler(cuda: bool | None = None) -> None:
     Args:
         cuda: for a GPU; None asks whether there is one.
     """
+    usual: tuple[str, ...]
     if torch.cuda.is_available() if cuda is None else cuda:
         if find_spec("triton") is None:
             raise _error("the package triton", "install it")

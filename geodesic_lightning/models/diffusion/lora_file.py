@@ -147,14 +147,15 @@ def _merge_by_peft(denoiser: nn.Module, file: Path, scale: float) -> None:
             "is not known: put it there, or give a file of diffusers' or kohya's layout."
         )
     config = peft.PeftConfig.from_pretrained(str(file.parent))
-    wrapped = peft.get_peft_model(denoiser, config)  # type: ignore[arg-type]
-    unread = peft.set_peft_model_state_dict(wrapped, load_file(file)).unexpected_keys
+    wrapped: Any = peft.get_peft_model(denoiser, config)
+    read: Any = peft.set_peft_model_state_dict(wrapped, load_file(file))
+    unread = read.unexpected_keys
     if unread:
         wrapped.unload()
         raise ValueError(f"no place for {unread[0]}")
-    for layer in wrapped.modules():
-        if isinstance(layer, BaseTunerLayer):
-            layer.scale_layer(scale)
+    tuned: list[Any] = [m for m in wrapped.modules() if isinstance(m, BaseTunerLayer)]
+    for layer in tuned:
+        layer.scale_layer(scale)
     wrapped.merge_and_unload()
     if hasattr(denoiser, "peft_config"):  # peft's own note: nothing of the adapter is left
         del denoiser.peft_config

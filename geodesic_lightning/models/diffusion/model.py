@@ -273,7 +273,7 @@ class DiffusionModel:
                 f"model={self.name} needs images, got points; use data=pair or a shipped pair, or "
                 "model=exact."
             )
-        return self._latents(frames.at(self.image_size).images)
+        return self._latents(self.given(frames))
 
     @torch.inference_mode()
     def _latents(self, images: Tensor) -> Tensor:
@@ -289,7 +289,9 @@ class DiffusionModel:
 
     def given(self, frames: Frames) -> Tensor:
         """The frames' own images (n, 3, H, W), as they stand at the ends of a film."""
-        return frames.at(self.image_size).images
+        images = frames.at(self.image_size).images
+        assert images is not None, "frames with pictures have images at a size"
+        return images
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
@@ -454,7 +456,7 @@ class DiffusionModel:
         )  # fmt: skip
 
     @property
-    def denoiser(self) -> torch.nn.Module:
+    def denoiser(self) -> Any:
         """The network itself, for what is put into its layers."""
         return self._network.denoiser
 

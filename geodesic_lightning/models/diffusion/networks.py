@@ -12,11 +12,11 @@ then interpolated, optimised, joined and cut as one, whatever the network.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import prompt_length, prompt_weights
@@ -41,7 +41,7 @@ class Network(ABC):
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
-        self.denoiser: nn.Module = getattr(pipeline, self.denoiser_name)
+        self.denoiser: Any = getattr(pipeline, self.denoiser_name)
         names = ("text_encoder", "text_encoder_2", "text_encoder_3")
         self.encoders = [n for n in names if getattr(pipeline, n, None) is not None]
         config = self.denoiser.config
@@ -247,7 +247,7 @@ class StableDiffusion3(Network):
         )[0]
 
 
-FAMILIES = {
+FAMILIES: dict[str, Callable[[Any], Network]] = {
     "StableDiffusionPipeline": StableDiffusion,
     "StableDiffusionXLPipeline": StableDiffusionXL,
     "StableDiffusion3Pipeline": StableDiffusion3,

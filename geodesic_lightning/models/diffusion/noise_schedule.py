@@ -71,7 +71,7 @@ class Levels:
         """ε, like x (n, *shape), from the network's prediction there at timesteps t (n,)."""
         if self.prediction == "epsilon":
             return predicted
-        if self.prediction == "flow":
+        if self.prediction == "flow" and self.shares is not None:
             share = self.shares[t]
             return _like(_radius(share), x) * x + _like(1 - share, x) * predicted
         alphas = self.alphas_cumprod[t]

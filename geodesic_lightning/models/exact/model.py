@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from geodesic_lightning.data.clip import Clip
 from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models import parallel
@@ -96,7 +97,7 @@ class ExactModel:
 
     # -- verbs ---------------------------------------------------------------------------------
 
-    def prepare(self, frames: Frames) -> None:
+    def prepare(self, frames: Frames | Clip) -> None:
         """Nothing: an exact density has no size and looks at no pictures."""
 
     def encode(self, frames: Frames) -> Tensor:
@@ -192,4 +193,4 @@ class ExactModel:
     def picture(self, points: Tensor) -> Tensor:
         """A still (3, 512, 512) in [0, 1]: path (n, d) over log p, with the known geodesic if there is one."""
         known = self.reference
-        return draw(self.density, points, known and known.nodes)
+        return draw(self.density, points, None if known is None else known.nodes)
