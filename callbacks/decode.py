@@ -29,7 +29,7 @@ class DecodeEvery(Callback):
     """
 
     def __init__(
-        self, every_n_steps: int, folder: str, fps: float = 12, count: int | None = None
+        self, folder: str, every_n_steps: int = 10, fps: float = 12, count: int | None = 9
     ) -> None:
         if every_n_steps < 1:
             raise UserError(

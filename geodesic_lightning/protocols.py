@@ -274,7 +274,7 @@ class PathOptimizer(Protocol):
         """The inverse; ValueError for the state of another optimizer."""
 
 
-class Condition(Protocol):
+class AnyCondition(Protocol):
     """What the model is asked for along the path."""
 
     def __call__(self, u: Tensor) -> Tensor:
@@ -284,7 +284,7 @@ class Condition(Protocol):
 # Makers: what the configuration gives to `assemble`, classes or `functools.partial`s of them.
 MakeOptimizer = Callable[..., Any]  # (path, segments=N) → PathOptimizer
 MakeScore = Callable[..., Score]  # (model, condition) → Score
-MakeCondition = Callable[..., Any]  # (model, prompts, clean latents) → Condition
+MakeCondition = Callable[..., Any]  # (model, prompts, clean latents) → AnyCondition
 MakeManifold = Callable[..., Manifold]  # (model, noisy latents (n, *shape)) → Manifold
 
 

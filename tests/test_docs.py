@@ -99,9 +99,9 @@ def run(given: list[str]) -> None:
 
 def distances(given: list[str]) -> None:
     """Its settings compose; pictures of the project exist."""
-    from geodesic_lightning.distance.__main__ import composed
+    from geodesic_lightning.distance.__main__ import configured
 
-    composed([word for word in given if "=" in word])
+    configured([word for word in given if "=" in word])
     for word in given:
         if word.startswith("geodesic_lightning/"):
             for file in braces(word):

@@ -21,7 +21,7 @@ from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.problems.boundary_value import Problem
-from geodesic_lightning.protocols import Condition, Model
+from geodesic_lightning.protocols import AnyCondition, Model
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import Contrast, Field, NoisePrediction
@@ -88,7 +88,7 @@ def study(model: Model, alphas: dict[str, float], pairs: int = 2, seeds: int = 3
 def _run(
     model: Model,
     judge: Problem,
-    condition: Condition,
+    condition: AnyCondition,
     field: Field,
     options: dict[str, Any],
     seed: int,

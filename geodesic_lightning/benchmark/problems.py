@@ -12,7 +12,7 @@ from geodesic_lightning.data.frames import Frames, shipped_pair
 from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.problems.boundary_value import Problem
-from geodesic_lightning.protocols import Condition, Model
+from geodesic_lightning.protocols import AnyCondition, Model
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import Contrast, Field, NoisePrediction
@@ -51,7 +51,7 @@ def exact(names: list[str] | None = None) -> Iterator[Case]:
         condition = prompts(model, ["", ""])
 
         def fresh(
-            model: ExactModel = model, ends: Tensor = ends, condition: Condition = condition
+            model: ExactModel = model, ends: Tensor = ends, condition: AnyCondition = condition
         ) -> Problem:
             path = Path(ends[0], ends[1], model.manifold)
             return Problem(path, Score(model, condition, NoisePrediction()), model.alpha)
@@ -90,7 +90,7 @@ def cats(
             def fresh(
                 ends: Tensor = ends,
                 manifold: Sphere = manifold,
-                condition: Condition = condition,
+                condition: AnyCondition = condition,
                 field: Field = field,
                 alpha: float = alpha,
             ) -> Problem:

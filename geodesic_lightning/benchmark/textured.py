@@ -8,9 +8,9 @@ The texture is Gaussian noise with the amplitude spectrum 1/|f| of photographs (
 grey (0.7 of the channels' mean to 0.3 of each), of RMS 0.08 of a pixel's range; another for every image.
 """
 
+import argparse
 import csv
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,5 +59,12 @@ def write(folder: Path, names: Sequence[str] = PAIRS) -> None:
             )
 
 
+def main(words: list[str] | None = None) -> None:
+    """`python -m geodesic_lightning.benchmark.textured [FOLDER]`."""
+    parser = argparse.ArgumentParser(prog="python -m geodesic_lightning.benchmark.textured")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("outputs/textured"))
+    write(parser.parse_args(words).folder)
+
+
 if __name__ == "__main__":
-    write(Path(sys.argv[1] if len(sys.argv) > 1 else "outputs/textured"))
+    main()

@@ -22,14 +22,14 @@ from torch import Tensor
 from geodesic_lightning.decoding.blend import weights
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.rescaling import transformed
-from geodesic_lightning.protocols import AnyPath, Condition, Model
+from geodesic_lightning.protocols import AnyCondition, AnyPath, Model
 
 ENDS = ("given", "decoded", "blended")
 
 
 def plain(
     model: Model,
-    condition: Condition,
+    condition: AnyCondition,
     given: Tensor | None,
     norms: Tensor,
     places: Sequence[float],
@@ -59,7 +59,7 @@ class Decoder:
     def __init__(
         self,
         model: Model,
-        condition: Condition,
+        condition: AnyCondition,
         given: Tensor | None,
         norms: Tensor,
         places: Sequence[float] = (0.0, 1.0),

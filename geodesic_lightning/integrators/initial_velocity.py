@@ -23,7 +23,7 @@ from torch import Tensor
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.manifold import Manifold
-from geodesic_lightning.protocols import Condition
+from geodesic_lightning.protocols import AnyCondition
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class View:
     clean: Tensor
     latents: Tensor
     manifold: Manifold
-    condition: Condition
+    condition: AnyCondition
 
     def point(self, index: int) -> Tensor:
         """Frame `index` on the manifold, flat: (d,)."""
@@ -81,7 +81,7 @@ class Along:
     Prompts go no further than those that were given: past the last one it stays.
     """
 
-    def __init__(self, condition: Condition, first: float, rate: float) -> None:
+    def __init__(self, condition: AnyCondition, first: float, rate: float) -> None:
         self.condition, self.first, self.rate = condition, first, rate
 
     def __call__(self, u: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """Where the steps of a climb stand: timesteps that rise to the path's own, τ.
 
-even     even in t
-karras   even in ς^(1/ρ), from the level t = 0 to τ (Karras et al., 2022), rounded: with ρ > 1
-         more of the steps stand where there is little noise, where ε turns fastest
+    even     even in t
+    karras   even in ς^(1/ρ), from the level t = 0 to τ (Karras et al., 2022), rounded
+
+With ρ > 1 more of the steps stand where there is little noise, where ε turns fastest.
 """
 
 from collections.abc import Sequence

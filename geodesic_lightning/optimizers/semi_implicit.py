@@ -70,7 +70,7 @@ class SemiImplicit(Optimizer):
         path: Path,
         segments: int,
         tolerance: float = 1e-4,
-        coarse_tolerance: float = 3e-3,
+        coarse_tolerance: float = 1e-3,
         iterations: int = 25,
         coarse_iterations: int = 6,
         memory: int = 3,

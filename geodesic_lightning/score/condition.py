@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.diffusion.prompt_length import check_long
+from geodesic_lightning.models.prompt_length import check_long
 from geodesic_lightning.protocols import Model
 
 WAYS = ("lerp", "slerp", "constant")
@@ -104,7 +104,7 @@ def prompts(
     """The prompts as they stand, one an image of the path; `latents` are not looked at.
 
     `long_prompts` is what becomes of those that the text encoder does not take in one piece: refuse,
-    truncate, or chunks (models/diffusion/prompt_length.py).
+    truncate, or chunks (models/prompt_length.py).
     """
     return through(embedded(model, texts, long_prompts), interpolation)
 

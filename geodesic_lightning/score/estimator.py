@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.protocols import Condition, Model
+from geodesic_lightning.protocols import AnyCondition, Model
 from geodesic_lightning.score.condition import fixed
 from geodesic_lightning.score.fields import Draw, Field, ScoreDistillation
 
@@ -40,7 +40,7 @@ class Score:
     def __init__(
         self,
         model: Model,
-        condition: Condition,
+        condition: AnyCondition,
         field: Field,
         timestep_range: tuple[int, int] = (0, 0),
         absolute: bool = False,

@@ -9,8 +9,8 @@ from typing import Any
 from geodesic_lightning.models.diffusion.before_loading import arguments, source_of
 from geodesic_lightning.models.diffusion.embeddings import read_embeddings
 from geodesic_lightning.models.diffusion.loading import tokenizer
-from geodesic_lightning.models.diffusion.prompt_length import check
 from geodesic_lightning.models.diffusion.prompt_weights import check_installed, plain
+from geodesic_lightning.models.prompt_length import check
 from geodesic_lightning.score.condition import unconditional
 
 

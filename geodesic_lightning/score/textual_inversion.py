@@ -28,6 +28,8 @@ from geodesic_lightning.score.condition import (
     through,
 )
 
+CACHE = "~/.cache/geodesic_lightning"
+
 
 def textual_inversion(
     model: Any,
@@ -39,7 +41,7 @@ def textual_inversion(
     lr: float = 0.005,
     batch_size: int = 2,
     joint: bool = False,
-    cache: str | None = None,
+    cache: str | None = CACHE,
     seed: int = 0,
     long_prompts: str = "refuse",
 ) -> Condition | Piecewise:
@@ -70,6 +72,7 @@ def textual_inversion(
     )
     found = _read(file)
     if found is None:
+        _refuse_unwritable(file)
         found = _invert(
             model, embedded(model, texts, long_prompts), latents, steps, lr, batch_size, seed
         )
@@ -123,6 +126,23 @@ def _read(file: Path | None) -> Tensor | None:
         return None
 
 
+def _refuse_unwritable(file: Path | None) -> None:
+    """Raise UserError where the result could not be kept: before the steps, not after them."""
+    if file is None:
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=file.parent).close()
+    except OSError as error:
+        raise _unwritable(file, error) from error
+
+
+def _unwritable(file: Path, error: OSError) -> UserError:
+    return UserError(
+        f"condition.cache: cannot write to {file.parent} ({error.strerror}); give another folder, or null."
+    )
+
+
 def _write(file: Path | None, embedding: Tensor) -> None:
     """Write under a name of its own, then rename: two runs at once each find a whole file."""
     if file is None:
@@ -134,6 +154,4 @@ def _write(file: Path | None, embedding: Tensor) -> None:
         save_file({"embedding": embedding.cpu().contiguous()}, part)
         os.replace(part, file)
     except OSError as error:
-        raise UserError(
-            f"condition.cache: cannot write to {file.parent} ({error.strerror}); give another folder, or null."
-        ) from error
+        raise _unwritable(file, error) from error

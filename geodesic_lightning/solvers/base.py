@@ -42,7 +42,6 @@ class Solver(L.LightningModule):
         report: the latest scalars, floats by name.
         measures: what the metrics found.
         measurement, start: the path as measured in validation, and as it was at first; None before.
-        start_name: what that first path is.
         moving: names of the buffers that solving moves.
 
     Raises:

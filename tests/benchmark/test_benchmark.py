@@ -63,7 +63,7 @@ def test_bad_numbers_are_one_sentence(bad, tmp_path):
 
 
 def test_an_interrupted_benchmark_keeps_its_rows(ring, tmp_path, monkeypatch, capsys):
-    def rows(options, pairs):
+    def rows(options, pairs, known):
         yield from solvers.compare(ring, {"fast": SemiImplicit})
         raise KeyboardInterrupt
 

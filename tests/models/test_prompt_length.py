@@ -10,7 +10,8 @@ import tiny
 import torch
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.diffusion import DiffusionModel, embedded, prompt_length
+from geodesic_lightning.models import prompt_length
+from geodesic_lightning.models.diffusion import DiffusionModel, embedded
 from geodesic_lightning.models.exact import ExactModel
 from geodesic_lightning.score.condition import prompts, unconditional
 from geodesic_lightning.score.estimator import Score
@@ -92,7 +93,9 @@ class TestChunks:
     def test_textual_inversion_begins_with_them(self, model):
         made = model("sd2")
         latents = torch.zeros(2, *made.latent_shape)
-        begun = textual_inversion(made, [LONG, "a"], latents, steps=0, long_prompts="chunks")
+        begun = textual_inversion(
+            made, [LONG, "a"], latents, steps=0, cache=None, long_prompts="chunks"
+        )
         assert torch.equal(begun.start, made.embed([LONG, "a"], long="chunks")[0])
 
 

@@ -33,8 +33,18 @@ def made(tmp_path_factory):
     """(name, size) → a tiny model."""
     folder = cache(lambda name: tiny.save(name, tmp_path_factory.mktemp(name)))
     return lambda name, size: DiffusionModel(
-        str(folder(name)), Scheduler("ddim", 3), size=size, name=name
+        str(folder(name)),
+        Scheduler("ddim", 3),
+        size=size,
+        name=name,
+        prediction=KNOWN.get(name, "epsilon"),
     )
+
+
+KNOWN = {
+    "sd2_v": "v_prediction",
+    "sd3": "auto",
+}  # random weights predict nothing: what is tried would be said
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:

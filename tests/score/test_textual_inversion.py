@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 import torch
@@ -10,9 +11,13 @@ from safetensors.torch import load_file, save_file
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel
-from geodesic_lightning.score.textual_inversion import _read, _write, textual_inversion
+from geodesic_lightning.score import textual_inversion as inversion
+from geodesic_lightning.score.textual_inversion import _read, _write
 
 TEXTS = ("cat", "a cat")
+textual_inversion = partial(
+    inversion.textual_inversion, cache=None
+)  # but where the cache is tested
 
 
 @pytest.fixture(scope="module")

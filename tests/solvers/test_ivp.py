@@ -396,7 +396,7 @@ def test_everything_that_is_written_of_a_path_is_written_of_a_fan(tmp_path):
     folder = str(tmp_path)
     observers = [
         callbacks.SavePath(folder),
-        callbacks.DecodeEvery(8, folder, count=3),
+        callbacks.DecodeEvery(folder, 8, count=3),
         callbacks.Video(folder),
         callbacks.Strip(folder),
         callbacks.ContactSheet(folder, count=3),

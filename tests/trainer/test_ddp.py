@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 from torch import distributed, multiprocessing
 
 from geodesic_lightning.cli import launch_processes as ranks
+from geodesic_lightning.cli.compose import Early, early
 from geodesic_lightning.models import parallel
 
 TWO = ("trainer.devices=2", "trainer.accelerator=cpu")
@@ -74,10 +76,21 @@ def test_latents_are_shared_out_and_all_get_all():
 def test_how_many_are_asked_for(monkeypatch):
     for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
-    assert ranks.asked(["trainer.devices=3"]) == 3
-    assert ranks.asked(["trainer.devices=1"]) == ranks.asked(["data=pair_cat"]) == 1
+    assert [ranks.asked(devices) for devices in (1, 3)] == [1, 3]
     monkeypatch.setenv("RANK", "0")
-    assert ranks.asked(["trainer.devices=3"]) == 1  # started by torchrun, or by ourselves
+    assert ranks.asked(3) == 1  # started by torchrun, or by ourselves
+
+
+def test_what_the_command_and_the_files_of_conf_say_is_known_before_hydra_runs():
+    """From the words typed, from an experiment's YAML, and from beside a sweep's list of values."""
+    assert early(["trainer.devices=3"]) == Early(devices=3)
+    assert early(["data=pair_cat"]) == Early()
+    assert early(["-m", "solver.alpha=0.1,0.2", "trainer.devices=2", "debug=true"]) == Early(
+        2, True
+    )
+    assert early(["resume=~/runs/cat"]).resume == str(Path("~/runs/cat").expanduser())
+    assert early(["solver=no_such", "debug=true"]).debug
+    assert early(["--help"]) == Early()
 
 
 def test_two_processes_solve_what_one_does(tmp_path):

@@ -17,8 +17,7 @@ from geodesic_lightning.decoding.morphs.lora import Lora
 from geodesic_lightning.decoding.morphs.null_text import NullText, after
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models import parallel
-from geodesic_lightning.protocols import AnyPath
-from geodesic_lightning.protocols import Condition as Prompts
+from geodesic_lightning.protocols import AnyCondition, AnyPath
 from geodesic_lightning.score.condition import Condition
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class MorphDecoder(Decoder):
     def __init__(
         self,
         model: DiffusionModel,
-        condition: Prompts,
+        condition: AnyCondition,
         given: Tensor | None,
         norms: Tensor,
         places: Sequence[float] = (0.0, 1.0),
@@ -243,7 +242,7 @@ class MorphDecoder(Decoder):
 
 def morph(
     model: DiffusionModel,
-    condition: Prompts,
+    condition: AnyCondition,
     given: Tensor | None,
     norms: Tensor,
     places: Sequence[float],

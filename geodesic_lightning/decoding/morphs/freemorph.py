@@ -23,7 +23,7 @@ from torch import Tensor
 from geodesic_lightning.decoding.morphs.attention import attend, mixing
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models import parallel
-from geodesic_lightning.protocols import Condition
+from geodesic_lightning.protocols import AnyCondition
 
 if TYPE_CHECKING:
     from geodesic_lightning.models.diffusion import DiffusionModel
@@ -110,7 +110,7 @@ def _central(size: int, width: Tensor) -> Tensor:
 
 
 def frames(
-    model: DiffusionModel, condition: Condition, clean: Tensor, u: Tensor, seed: int = 0
+    model: DiffusionModel, condition: AnyCondition, clean: Tensor, u: Tensor, seed: int = 0
 ) -> Tensor:
     """Noisy latents (n, *shape) at places u (n,) from 0 to 1, of clean latents (2, *shape).
 

@@ -15,7 +15,6 @@
     compiler.py        what torch.compile needs
     lora_file.py       low-rank weights from files
     embeddings.py      textual inversion from files
-    prompt_length.py   prompts that are too long
     prompt_weights.py  (word:1.2)
     full_size.py       Stable Diffusion 2's sizes with random weights
 

@@ -82,7 +82,7 @@ class DiffusionModel:
     Attributes:
         evaluations: latents the denoiser has seen. timestep: τ of timesteps T. sigma: σ_τ.
             latent_shape.
-        image_size: (height, width) in px. source: weights that were loaded.
+        source: weights that were loaded.
 
     Raises:
         UserError: the weights are not to be had, or are not those of a Stable Diffusion.

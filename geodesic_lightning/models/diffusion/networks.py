@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.diffusion import prompt_length, prompt_weights
+from geodesic_lightning.models import prompt_length
+from geodesic_lightning.models.diffusion import prompt_weights
 from geodesic_lightning.models.diffusion.size import check_size
 
 

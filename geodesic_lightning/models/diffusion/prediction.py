@@ -82,6 +82,6 @@ def recognised(found: Mapping[str, float], configured: str) -> str | None:
 
 
 def _relative(answer: Tensor, target: Tensor) -> float:
-    answer, target = answer.double().flatten(1), target.double().flatten(1)
+    answer, target = answer.cpu().double().flatten(1), target.cpu().double().flatten(1)
     each = (answer - target).square().mean(1) / target.square().mean(1).clamp_min(1e-12)
     return float(each.mean()) if torch.isfinite(each).all() else float("inf")
