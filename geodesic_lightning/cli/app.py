@@ -21,10 +21,12 @@ from omegaconf import DictConfig, OmegaConf
 from geodesic_lightning import __version__
 from geodesic_lightning.cli import config, launch_processes, sweep
 from geodesic_lightning.cli.compose import CONF, early
+from geodesic_lightning.cli.machine import at_home, forgiving_terminal, process_count, settled_seed
 from geodesic_lightning.cli.resume import (
     Terminated,
     check_resumable,
     checkpoint,
+    former_seed,
     interrupted,
     stopped,
     terminable,
@@ -75,10 +77,11 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     """One run, from configuration to summary.json; returns the summary."""
     began = time.perf_counter()
     config.check(cfg)
-    OmegaConf.resolve(cfg)
     folder = Path(cfg.folder).expanduser()
     # A sweep's folder is its own: what stands in a job's is of the job itself, killed or queued again.
     resume = checkpoint((sweep.folder() and set_aside(folder)) or cfg.resume)
+    cfg.seed = settled_seed(cfg.seed, former_seed(resume))
+    OmegaConf.resolve(cfg)
     refuse_taken(folder, "hydra.run.dir")
     frames = instantiate(cfg.data)
     make_model = instantiate(cfg.model)
@@ -142,7 +145,12 @@ def parts_of(cfg: DictConfig) -> dict[str, Any]:
 def trainer_of(cfg: DictConfig, folder: Path, loggers: list[Any]) -> Any:
     """The Trainer with its callbacks."""
     settings: Any = OmegaConf.to_container(cfg.trainer)
-    if "RANK" in os.environ:
+    settings["devices"] = process_count(settings["devices"], settings["accelerator"])
+    if "RANK" not in os.environ:  # one process, whatever a scheduler's variables around it say
+        from lightning.pytorch.plugins.environments import LightningEnvironment
+
+        settings["plugins"] = [LightningEnvironment()]
+    else:
         from geodesic_lightning.trainer.replicated_strategy import strategy
 
         settings["strategy"] = strategy(settings["strategy"])
@@ -201,6 +209,8 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Idle threads of OpenMP wait asleep: where other programs want the cores too, waiting awake costs both dearly.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    forgiving_terminal()
+    sys.argv[1:] = at_home(sys.argv[1:])
     known = early(sys.argv[1:])
     if known.resume:
         sys.argv[1:] = with_former(sys.argv[1:], known.resume)

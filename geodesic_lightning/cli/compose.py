@@ -10,6 +10,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from geodesic_lightning.cli import config
+from geodesic_lightning.cli.machine import process_count
+from geodesic_lightning.errors import UserError
 
 # In a clone conf/ stands beside the package, in a wheel inside it.
 PACKAGE = Path(__file__).parent.parent
@@ -58,13 +60,23 @@ def early(words: Sequence[str]) -> Early:
             continue
         finally:
             GlobalHydra.instance().clear()
-        devices, resume = cfg.trainer.get("devices", 1), cfg.resume
+        resume = cfg.resume
         return Early(
-            devices if isinstance(devices, int) and devices > 0 else 1,
+            _processes(cfg),
             bool(cfg.debug),
             None if resume is None else os.path.expanduser(str(resume)),
         )
     return Early(debug="debug=true" in words)
+
+
+def _processes(cfg: DictConfig) -> int:
+    devices = OmegaConf.to_container(cfg).get("trainer", {}).get("devices", 1)  # type: ignore[union-attr, call-overload]
+    if devices == 1:  # nothing to ask the machine for
+        return 1
+    try:
+        return process_count(devices, cfg.trainer.accelerator)
+    except UserError:  # told when the run is composed
+        return 1
 
 
 def _tells(word: str) -> bool:

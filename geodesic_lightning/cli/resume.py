@@ -95,6 +95,18 @@ def checkpoint(resume: str | Path | None) -> str | None:
     )
 
 
+def former_seed(resume: str | None) -> int | None:
+    """The seed of the run that wrote a checkpoint; None where none is resumed or it does not say."""
+    if resume is None:
+        return None
+    import torch
+
+    try:
+        return torch.load(resume, map_location="cpu", weights_only=True).get("seed")
+    except Exception:  # told by check_resumable
+        return None
+
+
 def check_resumable(resume: str, solver: Any) -> None:
     """Raise UserError unless the checkpoint is of a path between these ends, by this optimizer."""
     import torch

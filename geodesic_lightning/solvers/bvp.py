@@ -103,8 +103,8 @@ class BoundaryValueSolver(IterativeSolver):
         latest = self.problem.latest
         return {} if latest is None else {"path": (latest.u, latest.action.log_density)}
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["problem"] = self.problem.state_dict(self.optimizer.awake)
+    def _problem_state(self) -> dict[str, Any]:
+        return self.problem.state_dict(self.optimizer.awake)
 
     def summary(self) -> dict[str, Any]:
         found = super().summary() | {"functional": self.problem.functional.name}

@@ -74,8 +74,8 @@ class MeanSolver(IterativeSolver):
         assert isinstance(made, FrechetMean)
         return made
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["problem"] = self.problem.state_dict(self.optimizer.awake)
+    def _problem_state(self) -> dict[str, Any]:
+        return self.problem.state_dict(self.optimizer.awake)
 
     def scalars(self) -> dict[str, float]:
         latest = self.problem.latest

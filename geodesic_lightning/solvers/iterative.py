@@ -140,7 +140,11 @@ class IterativeSolver(Solver):
         return self.stepped and self.optimizer.converged
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["problem"] = self.problem.state_dict()
+        checkpoint["problem"] = self._problem_state()
+        checkpoint["seed"] = self.context.get("seed")
+
+    def _problem_state(self) -> dict[str, Any]:
+        return self.problem.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         count_former_steps(checkpoint)

@@ -202,6 +202,18 @@ def test_optuna_turns_alpha_and_starts_again_where_it_was(geodesic):
     assert f"best_value: {min(both)}" in best
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_optuna_keeps_its_trials_in_a_database(geodesic, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    words = ("experiment=tune", *EXACT, "metrics=none", "objective=length", "hydra.sweep.dir=kept")
+    storage = f"hydra.sweeper.storage=sqlite:///{tmp_path}/study.db"
+    run = geodesic(
+        "-m", *words, "solver.alpha=interval(0.5,2)", storage, "hydra.sweeper.n_trials=1"
+    )
+    assert run.code == 0, run.err
+    assert (tmp_path / "study.db").stat().st_size > 0
+
+
 # -- presets and launchers -------------------------------------------------------------------------
 
 SWEEPS = {"pairs": 18, "alpha": 9, "scores": 4}

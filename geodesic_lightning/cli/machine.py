@@ -1,0 +1,77 @@
+"""What a run takes from its machine: a seed, a number of processes, a terminal that may not know every letter."""
+
+import os
+import random
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from geodesic_lightning.errors import UserError
+
+SEEDS = 2**32  # what Lightning's seed_everything takes
+
+
+def settled_seed(seed: int, former: int | None = None) -> int:
+    """The seed that a run uses: −1 is one drawn at random, or the resumed run's; others count modulo 2³².
+
+    Raises:
+        UserError: another negative number.
+    """
+    if seed == -1:
+        return random.SystemRandom().randrange(SEEDS) if former is None else former
+    if seed < 0:
+        raise UserError(
+            f"seed: got {seed}, expected a whole number of at least 0, or -1 for a random one."
+        )
+    return seed % SEEDS
+
+
+def process_count(devices: Any, accelerator: str = "auto") -> int:
+    """How many processes `trainer.devices` asks for, one a device.
+
+    Args:
+        devices: a number, as a number or as text; −1 or auto for all there are; a list of them.
+        accelerator: trainer.accelerator; on a CPU all there are is one.
+
+    Raises:
+        UserError: none of these, or a list on a CPU, whose cores have no numbers.
+    """
+    if isinstance(devices, str) and devices.lstrip("-").isdigit():
+        devices = int(devices)
+    if devices in (-1, "auto"):
+        return _gpus() if accelerator != "cpu" else 1
+    if isinstance(devices, int) and devices >= 1:
+        return devices
+    if isinstance(devices, Sequence) and not isinstance(devices, str) and devices:
+        if accelerator == "cpu" or not _gpus(0):
+            raise UserError(
+                f"trainer.devices: got {list(devices)}, but there is no GPU to choose: give their number, 1 say."
+            )
+        return len(devices)
+    raise UserError(f"trainer.devices: got {devices}, expected a number of at least 1, -1 or auto.")
+
+
+def _gpus(least: int = 1) -> int:
+    import torch  # late: this is asked before a run that may only show help
+
+    return max(torch.cuda.device_count(), least)
+
+
+def at_home(words: Sequence[str]) -> list[str]:
+    """Words of a command line with `~` at the beginning of a value put for the home folder.
+
+    A shell does not expand it there, and Hydra would take it for a sign of its own.
+    """
+    home = os.path.expanduser("~")
+    return [
+        re.sub(r"""^([\w.+/@-]+=["']?)~(?=/|["']?$)""", rf"\g<1>{home}", word) for word in words
+    ]
+
+
+def forgiving_terminal() -> None:
+    """Let what is printed lose letters that the terminal's encoding has not, rather than end the run."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
