@@ -17,7 +17,8 @@ __all__ = ["Final"]
 class Final(Callback, ABC):
     """Calls `write` at the end of `trainer.validate`, on one process, with the random state kept.
 
-    Validation inside a fit (and its sanity check) is not the end of anything and is passed over.
+    Validation inside a fit (and its sanity check) is not the end of anything and is passed over. What
+    cannot be written or shown is told when all callbacks have written (Solver.unshown).
 
     Attributes:
         shows: `write` wants the film, which several processes decode together before it is called.
@@ -37,4 +38,9 @@ class Final(Callback, ABC):
             solver.frames()  # by all processes together; the one that writes then has them
         if trainer.is_global_zero:
             with isolate_rng(), alone():
-                self.write(trainer, solver)
+                try:
+                    self.write(trainer, solver)
+                except (
+                    Exception
+                ) as error:  # the other callbacks still write; then the solver raises it
+                    solver.unshown.append(error)

@@ -115,8 +115,11 @@ def run(cfg: DictConfig) -> dict[str, Any]:
             replace(folder / "checkpoints" / "last.ckpt", Path(resume).read_bytes())
     for logger in loggers:
         logger.log_hyperparams(OmegaConf.to_container(cfg))
+    unshown: BaseException | None = None
     try:
         summary = loop.run(trainer, solver, resume)
+    except loop.Unshown as done:  # the figures are kept before that is told
+        summary, unshown = done.summary, done.__cause__
     except (SystemExit, KeyboardInterrupt, Terminated) as leaving:
         if (code := stopped(leaving)) is None:
             raise
@@ -127,6 +130,11 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     summary["versions"] = versions()
     summary["overrides"] = sweep.overrides()
     write_json(folder / "summary.json", summary)
+    if unshown is not None:
+        told = explain(unshown) or f"{type(unshown).__name__}: {unshown}"
+        raise UserError(
+            f"{folder} has the figures of the run, but not all could be shown: {told}"
+        ) from unshown
     return summary
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -70,7 +71,9 @@ def early(words: Sequence[str]) -> Early:
 
 
 def _processes(cfg: DictConfig) -> int:
-    devices = OmegaConf.to_container(cfg).get("trainer", {}).get("devices", 1)  # type: ignore[union-attr, call-overload]
+    devices: Any = OmegaConf.select(cfg, "trainer.devices", default=1)
+    if OmegaConf.is_list(devices):
+        devices = list(devices)
     if devices == 1:  # nothing to ask the machine for
         return 1
     try:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from geodesic_lightning.data.frames import Frames
-from geodesic_lightning.distance.gauge import Distances, distances
+from geodesic_lightning.distance.normalization import Distances, distances
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.path import Path
@@ -59,7 +59,7 @@ class Found:
     """What joining all pairs found.
 
     Attributes:
-        distances: the matrix and its gauge.
+        distances: the matrix and its normalization.
         numbers: the pairs (i, j), i < j.
         measured: each pair's path, measured.
         converged: whether each was solved.

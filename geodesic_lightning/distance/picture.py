@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.distance.embedding import Embedding
-from geodesic_lightning.distance.gauge import Distances
+from geodesic_lightning.distance.normalization import Distances
 
 __all__ = ["draw"]
 

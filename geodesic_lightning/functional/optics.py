@@ -8,7 +8,7 @@ ray. The start is no better than the end, so S is not symmetric: from b to a it 
 
     distance d(a, b) = S e^{αΔ/2} = d(b, a).
 
-For more than two images distances want one common normalization: see distance/gauge.py.
+For more than two images distances want one common normalization: see distance/parametrization.py.
 """
 
 import math
@@ -19,7 +19,7 @@ from geodesic_lightning.functional.quadrature import Measurement
 
 
 def distance(measured: Measurement, alpha: float) -> float:
-    """d(a, b): the length in the gauge where √(p(a)p(b)) = 1, the same in both directions."""
+    """d(a, b): the length in the parametrization where √(p(a)p(b)) = 1, the same in both directions."""
     rise = float(measured.log_density[-1] - measured.log_density[0])
     return measured.length * math.exp(alpha * rise / 2)
 

@@ -2,11 +2,11 @@
 
 With the score s = ∇log p (made tangent on a sphere of radius R), P = I − vvᵀ/|v|² and v = γ':
 
-    euclidean gauge   v' = −α(|v|² s − (s·v) v) − |v|² γ/R²     |v| is constant
-    metric gauge      v' = 2α(s·v) v − α|v|² s − |v|² γ/R²      |v| p^(−α) is constant
-    in both           (log p)' = s·v,   (length)' = |v| p^(−α),   p = 1 at the start
+    euclidean parametrization   v' = −α(|v|² s − (s·v) v) − |v|² γ/R²     |v| is constant
+    metric parametrization      v' = 2α(s·v) v − α|v|² s − |v|² γ/R²      |v| p^(−α) is constant
+    in both                     (log p)' = s·v,   (length)' = |v| p^(−α),   p = 1 at the start
 
-The last term of v' belongs to the sphere alone. It is the same curve in both gauges, run through at
+The last term of v' belongs to the sphere alone. It is the same curve in both parametrizations, run through at
 different speeds; it bends towards low density (as light, with index p^(−α), bends into the denser
 medium). Source: Yu et al., "Probability Density Geodesics in Image Diffusion Latent Space",
 CVPR 2025, section 3; the released scheme leaves the sphere's term out and is of second order there.
@@ -25,7 +25,7 @@ from torch import Tensor
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.manifold import Manifold
 
-GAUGES = ("euclidean", "metric")
+PARAMETRIZATIONS = ("euclidean", "metric")
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class State:
         length: gone so far, in the metric relative to p(start) = 1, (...).
         turning: α|Ps||v| where the score was last looked at, radians per unit of u, (...);
             NaN before the first look.
-        drift: by how much, in the logarithm, steps have changed the speed that their gauge keeps,
-            (...); in the euclidean gauge each change is undone.
+        drift: by how much, in the logarithm, steps have changed the speed that their parametrization keeps,
+            (...); in the euclidean parametrization each change is undone.
     """
 
     x: Tensor
@@ -67,24 +67,24 @@ def begin(x: Tensor, v: Tensor) -> State:
 
 @dataclass(frozen=True)
 class Medium:
-    """What bends the path: a score, its exponent, the space, the gauge of the curve's parameter.
+    """What bends the path: a score, its exponent, the space, the parametrization of the curve's parameter.
 
     Attributes:
         score: (x (n, d), u (n,)) → (n, d), the score at x where the shot is at u.
         alpha: α ≥ 0.
         manifold: of the curve.
-        gauge: euclidean or metric.
+        parametrization: euclidean or metric.
     """
 
     score: Callable[[Tensor, Tensor], Tensor]
     alpha: float
     manifold: Manifold
-    gauge: str = "euclidean"
+    parametrization: str = "euclidean"
 
     def __post_init__(self) -> None:
-        if self.gauge not in GAUGES:
+        if self.parametrization not in PARAMETRIZATIONS:
             raise UserError(
-                f"solver.gauge: got {self.gauge!r}, expected one of {', '.join(GAUGES)}."
+                f"solver.gauge: got {self.parametrization!r}, expected one of {', '.join(PARAMETRIZATIONS)}."
             )
 
     def tangent_score(self, x: Tensor, u: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class Medium:
 def acceleration(x: Tensor, v: Tensor, score: Tensor, medium: Medium) -> Tensor:
     """γ'' at x with velocity v and tangent score, all (..., d)."""
     square, rise = dot(v, v), dot(score, v)
-    along = (2 if medium.gauge == "metric" else 1) * rise * v
+    along = (2 if medium.parametrization == "metric" else 1) * rise * v
     bend = medium.alpha * (along - square * score)
     return bend + medium.manifold.acceleration(x, v)
 
@@ -183,8 +183,8 @@ def strang_step(state: State, u: Tensor, h: Tensor, medium: Medium) -> State:
 def kick(v: Tensor, score: Tensor, h: Tensor, medium: Medium) -> tuple[Tensor, Tensor]:
     """What a constant score does to v in time h, exactly: the new v, and the rise of log p.
 
-    In the metric gauge w = v/|v|² obeys w' = −αs: a straight line. Its direction is that of the
-    euclidean gauge too, where with e = −s/|s|, g = α|v||s|h, q = v·e/|v|
+    In the metric parametrization w = v/|v|² obeys w' = −αs: a straight line. Its direction is that of the
+    euclidean parametrization too, where with e = −s/|s|, g = α|v||s|h, q = v·e/|v|
 
         v ← |v| (w + e(q cosh g + sinh g)) / (cosh g + q sinh g),   w = v/|v| − qe,
         log p ← log p − log(cosh g + q sinh g)/α.
@@ -196,7 +196,7 @@ def kick(v: Tensor, score: Tensor, h: Tensor, medium: Medium) -> tuple[Tensor, T
     speed, size = norm(v), norm(score)
     tiny = torch.finfo(v.dtype).tiny
     unit = v / speed.clamp_min(tiny)[..., None]
-    if medium.gauge == "metric":
+    if medium.parametrization == "metric":
         straight = unit - (medium.alpha * h * speed)[..., None] * score
         stretch = norm(straight)
         rise = h * speed * dot(score, unit)[..., 0]
@@ -223,8 +223,8 @@ def kick(v: Tensor, score: Tensor, h: Tensor, medium: Medium) -> tuple[Tensor, T
 
 
 def settled(after: State, before: State, medium: Medium) -> State:
-    """Count the drift of a step; in the euclidean gauge undo it too."""
-    if medium.gauge == "metric":
+    """Count the drift of a step; in the euclidean parametrization undo it too."""
+    if medium.parametrization == "metric":
         speeds = metric_speed(after, medium.alpha), metric_speed(before, medium.alpha)
         return replace(after, drift=before.drift + (speeds[0] / speeds[1]).log())
     ratio = norm(after.v) / norm(before.v)
@@ -232,7 +232,7 @@ def settled(after: State, before: State, medium: Medium) -> State:
 
 
 def metric_speed(state: State, alpha: float) -> Tensor:
-    """|v| p^(−α), (...): constant along a geodesic in the metric gauge."""
+    """|v| p^(−α), (...): constant along a geodesic in the metric parametrization."""
     return norm(state.v) * torch.exp(-alpha * state.log_density)
 
 

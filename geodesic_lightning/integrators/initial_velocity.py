@@ -122,7 +122,10 @@ class Fan:
 class Toward:
     """From the first frame towards the last; a length of 1 is their distance.
 
-    The prompt goes from the first frame's to the last one's over that distance. Args: of the Fan.
+    The prompt goes from the first frame's to the last one's over that distance.
+
+    Args:
+        count, spread, seed: of the Fan.
     """
 
     def __init__(self, count: int = 1, spread: float = 0.5, seed: int = 0) -> None:

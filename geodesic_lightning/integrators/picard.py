@@ -12,7 +12,7 @@ the plain Picard sweep),
     y''_new + (ω² − c) y_new = f(γ) − c y:   y_new = ∫_0^u k(u−w) (f − c y)(w) dw,
     k'' = (c − ω²) k,  k(0) = 0,  k'(0) = 1.
 
-γ'' is that of the euclidean gauge, |v| constant; in the metric gauge |v| would be iterated too, and
+γ'' is that of the euclidean parametrization, |v| constant; in the metric parametrization |v| would be iterated too, and
 |v|' ~ |v|² makes sweeps blow up. f is a cubic spline through the nodes, so that what the sweeps
 converge to is of fourth order; their own error falls like κ^2k/(2k)! after k sweeps, with
 κ² = α|v|²·(curvature of log p).

@@ -50,7 +50,7 @@ class PicardSweeps(Steps):
         if not 0 <= shift <= 1:
             raise UserError(f"optimizer.shift: got {shift}, expected a number from 0 to 1.")
         refuse_other_problems(problem, "picard")
-        if problem.medium.gauge != "euclidean":
+        if problem.medium.parametrization != "euclidean":
             raise UserError(
                 "optimizer=picard takes solver.gauge=euclidean: use rk4 or strang for the other."
             )

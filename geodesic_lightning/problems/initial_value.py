@@ -24,7 +24,7 @@ class InitialValueProblem:
         paths: the first one's density is shown and measured; the rest of the fan have the same start.
         score, alpha: as for ScoredPath.
         velocities: (n, d), tangent at the start; unit time takes each path to its end.
-        gauge: euclidean (nodes come at equal distances) or metric (at equal metric distances).
+        parametrization: euclidean (nodes come at equal distances) or metric (at equal metric distances).
 
     Attributes:
         evaluations: scores of single latents spent on solving so far. calls: batches of them.
@@ -38,12 +38,12 @@ class InitialValueProblem:
         score: Score,
         alpha: float,
         velocities: Tensor,
-        gauge: str = "euclidean",
+        parametrization: str = "euclidean",
     ) -> None:
         self.paths = list(paths)
         self.path, self.score, self.alpha = self.paths[0], score, alpha
         self._scored = [ScoredPath(path, score, alpha) for path in self.paths]
-        self.medium = Medium(self._score, alpha, self.path.manifold, gauge)
+        self.medium = Medium(self._score, alpha, self.path.manifold, parametrization)
         self._velocities = velocities
         self.reached = 0.0
         self.profile: tuple[Tensor, Tensor] | None = None

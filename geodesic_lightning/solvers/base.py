@@ -41,6 +41,7 @@ class Solver(L.LightningModule):
         seconds: of solving and of decoding, so far.
         report: the latest scalars, floats by name.
         measures: what the metrics found.
+        unshown: what callbacks met with while they wrote, raised when all have written.
         measurement, start: the path as measured in validation, and as it was at first; None before.
         moving: names of the buffers that solving moves.
 
@@ -91,6 +92,7 @@ class Solver(L.LightningModule):
         self.measurement: Measurement | None = None
         self.start: Measurement | None = None
         self.measures: dict[str, float] = {}
+        self.unshown: list[Exception] = []
         self._shown: tuple[Tensor, Timing, Tensor] | None = None
 
     @property
@@ -164,6 +166,11 @@ class Solver(L.LightningModule):
         if self.metrics is not None:
             self.measures = self.metrics(self)
             self.log_dict({f"final/{k}": v for k, v in self.measures.items()}, batch_size=1)
+
+    def on_validation_end(self) -> None:
+        """Callbacks have written; what one could not is told now."""
+        if self.unshown:
+            raise self.unshown[0]
 
     def say(self, found: dict[str, float]) -> None:
         """Log the outcome: what is measured of every path (scalars.FINAL), and what is a solver's own.

@@ -19,14 +19,30 @@ class Batches:
             yield 0
 
 
+class Unshown(Exception):
+    """The run is done and has a summary, but something of it could not be written or shown: the cause."""
+
+    def __init__(self, summary: dict[str, Any]) -> None:
+        super().__init__("the run is done")
+        self.summary = summary
+
+
 def run(trainer: Trainer, solver: Solver, resume: str | None = None) -> dict[str, Any]:
     """Fit, where there is something to solve, and validate; returns the solver's summary.
 
     Args:
         resume: a checkpoint to go on from.
+
+    Raises:
+        Unshown: the path was measured, and a callback failed.
     """
     if "fit" in solver.verbs:
         # Checkpoints hold tensors and plain values: nothing in them is run.
         trainer.fit(solver, train_dataloaders=Batches(), ckpt_path=resume)
-    trainer.validate(solver, dataloaders=[0], verbose=False)
+    try:
+        trainer.validate(solver, dataloaders=[0], verbose=False)
+    except Exception as error:
+        if error in solver.unshown:
+            raise Unshown(solver.summary()) from error
+        raise
     return solver.summary()

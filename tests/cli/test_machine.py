@@ -133,3 +133,18 @@ def test_the_home_folder_in_paths(geodesic, monkeypatch, tmp_path):
     assert again.code == 0, again.err
     assert {p.name for p in tmp_path.iterdir()} >= {"first", "second"}
     assert not list(run.folder.parent.glob("~*"))
+
+
+def test_what_cannot_be_shown_costs_nothing_else(geodesic, monkeypatch):
+    """A strip that Pillow takes for an attack is told; the film, the path and the figures are there."""
+    from PIL import Image
+
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60_000)
+    words = ("model=exact", "model.density=ring", "solver.frames=3", "logger=tensorboard")
+    run = geodesic(*words, "debug=false")
+    assert run.code == 1
+    assert "not all could be shown: DecompressionBombError" in run.err
+    assert "Traceback" not in run.err
+    left = {p.name for p in run.folder.iterdir()}
+    assert left >= {"summary.json", "video.mp4", "frames", "strip.png", "path.safetensors"}
+    assert json.loads((run.folder / "summary.json").read_text())["converged"]

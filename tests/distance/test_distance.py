@@ -1,4 +1,4 @@
-"""Distances: one gauge, symmetry, triangles, and the plane they are drawn in."""
+"""Distances: one normalization, symmetry, triangles, and the plane they are drawn in."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def joined(problem, points, alpha=None, segments=32):
     return between(model, frames, score, automatic, optimizer, alpha, segments)
 
 
-# -- the gauge -------------------------------------------------------------------------------------
+# -- the normalization -------------------------------------------------------------------------------------
 
 
 def ideal(seed, n=5, alpha=0.3):
@@ -76,7 +76,7 @@ def test_the_order_of_the_images_does_not_matter(seed):
     assert there.curl > 0.01
 
 
-def test_two_images_are_in_the_gauge_of_their_geometric_mean():
+def test_two_images_are_in_the_normalization_of_their_geometric_mean():
     found = distances(torch.tensor([[0.0, 2.0], [0.0, 0.0]]), torch.tensor([[0, 3.0], [0, 0]]), 0.4)
     assert float(found.matrix[0, 1]) == pytest.approx(2 * math.exp(0.4 * 3 / 2))
     assert found.log_density.tolist() == pytest.approx([-1.5, 1.5])

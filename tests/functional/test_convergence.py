@@ -98,7 +98,7 @@ def test_the_error_estimate_bounds_the_error_of_the_length(name):
 
 
 @every
-def test_speed_in_the_metric_is_constant_in_its_own_gauge(name):
+def test_speed_in_the_metric_is_constant_in_its_own_parametrization(name):
     # Per unit of arc length the metric speed of any path is L p^-alpha: measured, not assumed.
     known = shots()[name]
     problem, points = known.problem, known.at(64)

@@ -20,8 +20,8 @@ from geodesic_lightning.integrators import adaptive as march
 from geodesic_lightning.integrators import picard
 from geodesic_lightning.integrators.adaptive import advance, straight
 from geodesic_lightning.integrators.geodesic_ode import (
-    GAUGES,
     METHODS,
+    PARAMETRIZATIONS,
     Medium,
     begin,
     kick,
@@ -42,7 +42,7 @@ NAMES = [
 ]
 SEGMENTS = (8, 16, 32, 64)
 every = pytest.mark.parametrize("name", NAMES)
-gauges = pytest.mark.parametrize("gauge", GAUGES)
+parametrizations = pytest.mark.parametrize("parametrization", PARAMETRIZATIONS)
 methods = pytest.mark.parametrize("method", METHODS)
 SHELL = HeldMeans(Sphere(2.0), (0.4,))
 ORDER = {"rk4": 4, "strang": 2}
@@ -59,23 +59,25 @@ class Counted:
         return self.problem.score(x)
 
 
-def medium(problem, gauge="euclidean", alpha=None):
+def medium(problem, parametrization="euclidean", alpha=None):
     alpha = problem.alpha if alpha is None else alpha
-    return Medium(Counted(problem), alpha, problem.manifold, gauge)
+    return Medium(Counted(problem), alpha, problem.manifold, parametrization)
 
 
-def velocity(name, gauge="euclidean"):
-    """That of the known geodesic, (1, d): unit time takes it to the problem's end in any gauge."""
+def velocity(name, parametrization="euclidean"):
+    """That of the known geodesic, (1, d): unit time takes it to the problem's end in any parametrization."""
     known = shots()[name]
     d = known.problem.dimension
     v = torch.from_numpy(np.ascontiguousarray(known.solution(0.0)[d : 2 * d]))[None]
-    return v if gauge == "euclidean" else v * known.length / v.norm()
+    return v if parametrization == "euclidean" else v * known.length / v.norm()
 
 
-def fly(name, gauge, method, segments, limit=None):
+def fly(name, parametrization, method, segments, limit=None):
     problem = shots()[name].problem
-    field = medium(problem, gauge)
-    return shoot(problem.ends[:1], velocity(name, gauge), field, segments, method, limit), field
+    field = medium(problem, parametrization)
+    return shoot(
+        problem.ends[:1], velocity(name, parametrization), field, segments, method, limit
+    ), field
 
 
 def rise(problem):
@@ -85,9 +87,9 @@ def rise(problem):
 # -- closed forms ----------------------------------------------------------------------------------
 
 
-@gauges
+@parametrizations
 @methods
-def test_constant_score_in_the_plane(gauge, method):
+def test_constant_score_in_the_plane(parametrization, method):
     # zeta(u) = log((1 - u) e^{c zeta_A} + u e^{c zeta_B})/c, y along g and x across it.
     problem = density("constant_score")
     c = -problem.alpha * float(problem.slope.norm())
@@ -96,24 +98,24 @@ def test_constant_score_in_the_plane(gauge, method):
     u = torch.linspace(0, 1, 4001, dtype=torch.float64)
     slopes = growth / (1 + u * growth) / c
     distance = float(torch.trapezoid(slopes.abs(), u))
-    reach = distance if gauge == "euclidean" else float(growth.abs()) / abs(c)
+    reach = distance if parametrization == "euclidean" else float(growth.abs()) / abs(c)
     ahead = torch.stack([slopes[0].imag, slopes[0].real])[None] / slopes[0].abs()
-    end = shoot(problem.ends[:1], reach * ahead, medium(problem, gauge), 256, method)[-1]
+    end = shoot(problem.ends[:1], reach * ahead, medium(problem, parametrization), 256, method)[-1]
     torch.testing.assert_close(end.x[0], problem.ends[1], rtol=0, atol=3e-5)
     assert float(end.length) == pytest.approx(float(growth.abs()) / abs(c), rel=2e-5)
     assert float(end.log_density) == pytest.approx(rise(problem), abs=2e-5)
 
 
-@gauges
+@parametrizations
 @methods
 @pytest.mark.parametrize(
     "manifold", [Euclidean(), Sphere(3.0), SHELL], ids=["flat", "sphere", "shell"]
 )
-def test_without_density_the_manifolds_own_geodesic(gauge, method, manifold):
+def test_without_density_the_manifolds_own_geodesic(parametrization, method, manifold):
     problem = shots()["mixture on a sphere"].problem
     start = manifold.projx(torch.tensor([[1.0, 2.0, -1.0, 0.5]], dtype=torch.float64))
     v = manifold.proju(start, torch.tensor([[2.0, 0.3, 1.0, -0.4]], dtype=torch.float64))
-    field = Medium(Counted(problem), 0.0, manifold, gauge)
+    field = Medium(Counted(problem), 0.0, manifold, parametrization)
     found = torch.stack([s.x for s in shoot(start, v, field, 16, method)], 1)
     expected, _ = straight(start, v, 16, manifold)
     exact = method == "strang" or isinstance(manifold, Euclidean)
@@ -125,13 +127,13 @@ def test_without_density_the_manifolds_own_geodesic(gauge, method, manifold):
 
 
 @every
-@gauges
+@parametrizations
 @methods
-def test_order_of_place_log_density_and_length(name, gauge, method):
+def test_order_of_place_log_density_and_length(name, parametrization, method):
     known = shots()[name]
     problem, errors = known.problem, []
     for segments in SEGMENTS:
-        end = fly(name, gauge, method, segments)[0][-1]
+        end = fly(name, parametrization, method, segments)[0][-1]
         errors.append(
             [
                 float((end.x - problem.ends[1]).norm()),
@@ -175,7 +177,7 @@ def test_strang_conserves_its_metric_speed_exactly(name):
 
 @every
 @methods
-def test_in_the_euclidean_gauge_the_speed_is_kept(name, method):
+def test_in_the_euclidean_parametrization_the_speed_is_kept(name, method):
     states = fly(name, "euclidean", method, 8)[0]
     for state in states:
         torch.testing.assert_close(state.v.norm(), states[0].v.norm(), rtol=1e-13, atol=0)
@@ -183,13 +185,13 @@ def test_in_the_euclidean_gauge_the_speed_is_kept(name, method):
 
 
 @every
-@gauges
+@parametrizations
 @methods
-def test_back_from_the_end_with_the_velocity_reversed(name, gauge, method):
+def test_back_from_the_end_with_the_velocity_reversed(name, parametrization, method):
     problem = shots()[name].problem
-    states, field = fly(name, gauge, method, 16)
+    states, field = fly(name, parametrization, method, 16)
     back = shoot(states[-1].x, -states[-1].v, field, 16, method)
-    if gauge == "metric":
+    if parametrization == "metric":
         # Relative to the new start the speed p^(-alpha) is another, and so is what a unit of time
         # means; v carries it along, so that the way back takes the same time.
         assert float(back[-1].length) == pytest.approx(float(back[0].v.norm()), rel=1e-3)
@@ -216,12 +218,12 @@ def test_backwards_is_forwards_with_the_other_velocity(method):
 # -- the kick --------------------------------------------------------------------------------------
 
 
-@gauges
+@parametrizations
 @pytest.mark.parametrize("seed", range(5))
-def test_kick_is_the_flow_of_a_frozen_score(gauge, seed):
+def test_kick_is_the_flow_of_a_frozen_score(parametrization, seed):
     generator = torch.Generator().manual_seed(seed)
     v, score = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64)
-    field = Medium(lambda x, u: x, 0.4, Euclidean(), gauge)
+    field = Medium(lambda x, u: x, 0.4, Euclidean(), parametrization)
     whole = torch.full((3,), 0.2, dtype=torch.float64)
     once, gain = kick(v, score, whole, field)
     # Two halves make a whole, and back is the inverse.
@@ -234,7 +236,7 @@ def test_kick_is_the_flow_of_a_frozen_score(gauge, seed):
     tiny = torch.full((3,), 1e-6, dtype=torch.float64)
     slope = (kick(v, score, tiny, field)[0] - kick(v, score, -tiny, field)[0]) / 2e-6
     square, along = (v * v).sum(-1, keepdim=True), (score * v).sum(-1, keepdim=True)
-    share = 2 if gauge == "metric" else 1
+    share = 2 if parametrization == "metric" else 1
     torch.testing.assert_close(slope, 0.4 * (share * along * v - square * score), rtol=1e-6, atol=0)
     torch.testing.assert_close(
         kick(v, score, tiny, field)[1], along[:, 0] * 1e-6, rtol=1e-4, atol=0
@@ -256,18 +258,20 @@ def test_kick_by_a_huge_score_turns_and_never_overflows():
 # -- fans and step control -------------------------------------------------------------------------
 
 
-@gauges
+@parametrizations
 @methods
 @pytest.mark.parametrize("limit", [None, 0.05])
-def test_a_fan_is_its_shots(gauge, method, limit):
+def test_a_fan_is_its_shots(parametrization, method, limit):
     known = shots()["mixture on a sphere"]
-    problem, v = known.problem, velocity("mixture on a sphere", gauge)
+    problem, v = known.problem, velocity("mixture on a sphere", parametrization)
     aside = problem.manifold.proju(problem.ends[0], torch.randn(4, 4, dtype=torch.float64))
     fan = torch.cat([v, v + 0.5 * aside])
     start = problem.ends[:1].expand(5, -1)
-    together = shoot(start, fan, medium(problem, gauge), 8, method, limit)[-1]
+    together = shoot(start, fan, medium(problem, parametrization), 8, method, limit)[-1]
     for k in range(5):
-        alone = shoot(start[:1], fan[k : k + 1], medium(problem, gauge), 8, method, limit)[-1]
+        alone = shoot(
+            start[:1], fan[k : k + 1], medium(problem, parametrization), 8, method, limit
+        )[-1]
         torch.testing.assert_close(together.x[k], alone.x[0], rtol=0, atol=1e-13)
         torch.testing.assert_close(together.length[k], alone.length[0], rtol=1e-13, atol=0)
 

@@ -1,4 +1,4 @@
-"""From lengths relative to each path's start to distances in one gauge.
+"""From lengths relative to each path's start to distances in one normalization.
 
 A path from i to j gives its length S_ij = ∫|γ'|(p/p_i)^(−α) du, relative to its own start, and the
 rise Δ_ij = log p_j − log p_i. A metric needs one constant for all: with λ_i = log p_i, Σ λ_i = 0
