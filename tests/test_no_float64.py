@@ -53,7 +53,11 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = ("bvp", "paper", "keyframes", "rk4", "clip")
+REST = (pytest.param(case, marks=pytest.mark.slow) for case in CASES if case not in QUICK)
+
+
+@pytest.mark.parametrize("case", [*QUICK, *REST])
 def test_a_solver_needs_no_float64_on_the_device(geodesic, tiny_sd2, monkeypatch, case):
     def load(source):
         """On the CPU, as always: transformers itself uses the device whose name is borrowed here."""

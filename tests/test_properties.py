@@ -56,7 +56,9 @@ def sd2(folder: Path) -> tuple[str, ...]:
 # -- 3: callbacks observe, and a seed says everything ----------------------------------------------
 
 
-@pytest.mark.parametrize("score", ["noise_prediction", "paper"])
+@pytest.mark.parametrize(
+    "score", ["noise_prediction", pytest.param("paper", marks=pytest.mark.slow)]
+)
 def test_nodes_are_the_same_with_all_callbacks_with_none_and_again(geodesic, tiny_sd2, score):
     short = "score.negative_prompt=blurry"  # the tiny tokenizer spells everything out
     usual = (*sd2(tiny_sd2), *SMALL, f"score={score}", short)
@@ -142,8 +144,18 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("score", ["noise_prediction", "paper"])
+@pytest.mark.parametrize(
+    ("score", "optimizer"),
+    [  # with and without a seed to go on from; the other pairs for those who wait
+        *(("noise_prediction", name) for name in OPTIMIZERS),
+        ("paper", "paper"),
+        *(
+            pytest.param("paper", name, marks=pytest.mark.slow)
+            for name in OPTIMIZERS
+            if name != "paper"
+        ),
+    ],
+)
 def test_resumed_run_ends_where_the_run_without_a_stop_does(geodesic, optimizer, score):
     usual = (*RING, f"optimizer={optimizer}", f"score={score}", "callbacks=log")
     usual += OPTIMIZERS[optimizer]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +53,11 @@ def early(words: Sequence[str]) -> Early:
     if any(word.startswith("-") and word not in ("-m", "--multirun") for word in words):
         return Early()
     settings = [word for word in words if "=" in word and not word.startswith("-")]
-    for overrides in (settings, [word for word in settings if _tells(word)]):
+    for tells in (_may_tell, _tells):
         try:
-            GlobalHydra.instance().clear()
-            with initialize_config_dir(str(CONF), version_base="1.3"):
-                cfg = compose("config", overrides=overrides)
+            cfg = _early(CONF, tuple(word for word in settings if tells(word)))
         except Exception:  # a sweep's list of values, or a mistake
             continue
-        finally:
-            GlobalHydra.instance().clear()
         resume = cfg.resume
         return Early(
             _processes(cfg),
@@ -68,6 +65,16 @@ def early(words: Sequence[str]) -> Early:
             None if resume is None else os.path.expanduser(str(resume)),
         )
     return Early(debug="debug=true" in words)
+
+
+@lru_cache  # composing takes a quarter of a second, and a program may run many commands
+def _early(conf: Path, overrides: tuple[str, ...]) -> DictConfig:
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf), version_base="1.3"):
+            return compose("config", overrides=list(overrides))
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def _processes(cfg: DictConfig) -> int:
@@ -84,3 +91,8 @@ def _processes(cfg: DictConfig) -> int:
 
 def _tells(word: str) -> bool:
     return word.lstrip("+").startswith(("trainer", "experiment=", "debug=", "resume="))
+
+
+def _may_tell(word: str) -> bool:
+    """Also a group's choice, whose file may set anything; no setting of another group."""
+    return _tells(word) or "." not in word.split("=", 1)[0]

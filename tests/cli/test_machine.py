@@ -80,34 +80,20 @@ def test_devices_are_refused_in_one_sentence(words, geodesic):
     assert "Traceback" not in run.err
 
 
-def command(*words: str, **environment: str) -> subprocess.CompletedProcess:
-    kept = os.environ | {"PYTHONPATH": str(CONF.parent)} | environment
-    return subprocess.run(
+def test_in_an_allocation_and_on_a_terminal_that_knows_few_letters(tmp_path):
+    """One process of a job of four stays one process; the terminal loses letters and no run."""
+    job = ("JOB_ID=1", "NTASKS=4", "JOB_NAME=s", "PROCID=0", "LOCALID=0", "NODEID=0")
+    surroundings = dict(f"SLURM_{variable}".split("=") for variable in job) | {
+        "PYTHONIOENCODING": "cp1252",
+        "PYTHONPATH": str(CONF.parent),
+    }
+    words = ("model=exact", "logger=none", "solver.frames=3", f"hydra.run.dir={tmp_path}/run")
+    done = subprocess.run(
         [sys.executable, "-m", "geodesic_lightning", *words],
-        env=kept,
+        env=os.environ | surroundings,
         capture_output=True,
         timeout=300,
     )
-
-
-def test_inside_an_allocation_one_process_is_one_process(tmp_path):
-    names = {
-        "JOB_ID": "1",
-        "NTASKS": "4",
-        "JOB_NAME": "s",
-        "PROCID": "0",
-        "LOCALID": "0",
-        "NODEID": "0",
-    }
-    slurm = {f"SLURM_{name}": value for name, value in names.items()}
-    done = command(*EXACT, f"hydra.run.dir={tmp_path}/run", **slurm)
-    assert done.returncode == 0, done.stderr.decode()
-    assert (tmp_path / "run" / "summary.json").exists()
-
-
-def test_a_terminal_that_knows_few_letters_loses_letters_and_no_run(tmp_path):
-    words = ("model=exact", "logger=none", "solver.frames=3", f"hydra.run.dir={tmp_path}/run")
-    done = command(*words, PYTHONIOENCODING="cp1252")
     assert done.returncode == 0, done.stderr.decode("cp1252")
     assert (tmp_path / "run" / "summary.json").exists()
     assert b"?" in done.stdout  # the arrow of the table's lengths

@@ -94,7 +94,14 @@ def test_a_clip(geodesic):
 
 
 @pytest.mark.parametrize(
-    ("name", "way"), [("means", "slerp"), ("shell", "lerp"), ("shell", "slerp")]
+    ("name", "way"),
+    [
+        ("shell", "slerp"),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in (("means", "slerp"), ("shell", "lerp"))
+        ),
+    ],
 )
 def test_baselines_join_the_images_own_latents(geodesic, name, way):
     outcomes = [

@@ -47,6 +47,8 @@ def command(place: Path, words: tuple[str, ...], kill: int | None, moment: int) 
     after each score and each checkpoint, and around a file's way to the disk and its renaming.
     """
     os.chdir(place)
+    # A shell's background jobs, and what they start, ignore Ctrl+C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with open("said", "a") as said, contextlib.redirect_stdout(said):
         os.dup2(said.fileno(), 2)
         sys.argv = ["geodesic", *words]

@@ -255,7 +255,8 @@ def test_a_choice_of_a_plugin_that_is_not_there_names_the_extra():
     )
 
 
-@pytest.mark.parametrize("launcher", ["cores", pytest.param("rehearsal", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["cores", "rehearsal"])
 def test_a_launcher_runs_all_jobs_and_names_the_failing(geodesic, launcher):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")

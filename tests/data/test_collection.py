@@ -99,6 +99,7 @@ class TestRefuses:
             numbered(str(folders(tmp_path, "ab")), 2)
 
 
+@pytest.mark.slow
 def test_the_sweep_and_its_table(geodesic, tmp_path, tiny_sd2, capsys):
     """Three drawn pairs stand in for MorphBench, a tiny network for Stable Diffusion 2."""
     root = tmp_path / "bench"

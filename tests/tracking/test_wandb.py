@@ -287,6 +287,7 @@ def test_without_a_key_a_run_is_offline_and_says_how_to_send_it(geodesic, monkey
     assert list(Path(found[1]).glob("run-*.wandb"))
 
 
+@pytest.mark.slow
 def test_with_a_key_and_no_network_a_run_is_soon_offline(newcomer, closed_port, tmp_path):
     words = ("-m", "solver.alpha=0.1,0.2", "logger.wandb.init_timeout=1", "hydra.sweep.dir=sweep")
     env = {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": closed_port}

@@ -111,6 +111,7 @@ def test_two_processes_solve_what_one_does(tmp_path):
     assert left[0] == left[1]
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_told_once(tmp_path):
     done = command(tmp_path, "model=exact", "trainer.strategy=fsdp", "hydra.run.dir=x", *TWO)
     assert done.returncode == 1
