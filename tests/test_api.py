@@ -49,7 +49,8 @@ def test_another_functional_and_another_decoder():
     few = {"segments": 4, "frames": 3, "tolerance": 1e-2}
     own = interpolate(*ENDS, **few)
     mixed = interpolate(*ENDS, **few, decoder=partial(morph, adain=True))
-    assert torch.equal(mixed.nodes, own.nodes)
+    # Not every release of torch repeats the last bit.
+    torch.testing.assert_close(mixed.nodes, own.nodes, rtol=0, atol=1e-5)
     assert not torch.equal(mixed.frames[1], own.frames[1])
     other = interpolate(*ENDS, **few, functional=Temperature(10.0))
     assert other.summary["functional"] == "temperature"
