@@ -40,7 +40,6 @@ class Final(Callback, ABC):
             with isolate_rng(), alone():
                 try:
                     self.write(trainer, solver)
-                except (
-                    Exception
-                ) as error:  # the other callbacks still write; then the solver raises it
+                except Exception as error:
+                    # The other callbacks still write; then the solver raises it.
                     solver.unshown.append(error)

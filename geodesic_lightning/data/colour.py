@@ -76,9 +76,8 @@ def _managed(image: Image.Image, profile: bytes | None, name: str) -> Image.Imag
     if profile or image.mode == "LAB":
         try:
             found = _through(image, profile)
-        except (
-            Exception
-        ) as error:  # littleCMS' own, for a profile that is damaged or of other pixels
+        except Exception as error:
+            # LittleCMS' own, for a profile that is damaged or of other pixels.
             log.warning(
                 "%s: its colour profile is not used (%s); colours are taken as sRGB.",
                 name,

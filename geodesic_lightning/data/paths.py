@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,10 +19,7 @@ NOTES = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave in folder
 
 def expanded(path: str | Path) -> Path:
     """The path with ~ and ~name as home folders; as it stands where there is no such home."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:  # of pathlib: a user that this machine does not know
-        return Path(path)
+    return Path(os.path.expanduser(path))  # pathlib's own raises where there is no such home
 
 
 def hidden(path: Path, root: Path | None = None) -> bool:

@@ -103,9 +103,8 @@ def save(entity: str | None, project: str, name: str) -> str:
         made.entity = entity or wandb.Api(timeout=10).default_entity
         with contextlib.redirect_stderr(io.StringIO()):  # it says the address too
             return made.save().url
-    except (
-        Exception
-    ) as error:  # W&B raises errors of its own, of requests and of its query language
+    except Exception as error:
+        # W&B raises errors of its own, of requests and of its query language.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise UserError(f"W&B did not save the dashboard: {reason}.") from error
 
