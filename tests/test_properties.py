@@ -59,21 +59,19 @@ def sd2(folder: Path) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     "score", ["noise_prediction", pytest.param("paper", marks=pytest.mark.slow)]
 )
-def test_nodes_are_the_same_with_all_callbacks_with_none_and_again(geodesic, tiny_sd2, score):
+def test_nodes_are_the_same_with_all_callbacks_and_with_hardly_any(geodesic, tiny_sd2, score):
     short = "score.negative_prompt=blurry"  # the tiny tokenizer spells everything out
     usual = (*sd2(tiny_sd2), *SMALL, f"score={score}", short)
     often = "callbacks.decode.every_n_steps=1"
     found = []
     for name, chosen in (
         ("all", ("callbacks=default", often)),
-        ("again", ("callbacks=default", often)),
         ("log", ("callbacks=log",)),
     ):
         run = geodesic(*usual, *chosen, f"hydra.run.dir={name}")
         assert run.code == 0, run.err
         found.append(nodes(run.folder))
-    assert torch.equal(found[0], found[1])
-    assert torch.equal(found[0], found[2])
+    assert torch.equal(found[0], found[1])  # and so a run repeats itself
 
 
 def test_nodes_are_the_same_with_no_callback_at_all(geodesic, monkeypatch):
@@ -81,7 +79,7 @@ def test_nodes_are_the_same_with_no_callback_at_all(geodesic, monkeypatch):
 
     seen = []
     monkeypatch.setattr(Solver, "setup", spy(Solver.setup, seen))
-    for callbacks in ("default", "none"):
+    for callbacks in ("log", "none"):
         run = geodesic(*RING, f"callbacks={callbacks}", f"hydra.run.dir={callbacks}")
         assert run.code == 0, run.err
     first, last = seen[0].path.nodes, seen[-1].path.nodes
@@ -146,13 +144,14 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize(
     ("score", "optimizer"),
-    [  # with and without a seed to go on from; the other pairs for those who wait
-        *(("noise_prediction", name) for name in OPTIMIZERS),
+    [  # with and without a seed to go on from; test_former_runs.py resumes every optimizer
+        ("noise_prediction", "semi_implicit"),
         ("paper", "paper"),
         *(
-            pytest.param("paper", name, marks=pytest.mark.slow)
+            pytest.param(score, name, marks=pytest.mark.slow)
+            for score in ("noise_prediction", "paper")
             for name in OPTIMIZERS
-            if name != "paper"
+            if (score, name) not in (("noise_prediction", "semi_implicit"), ("paper", "paper"))
         ),
     ],
 )

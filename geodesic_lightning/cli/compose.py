@@ -94,5 +94,9 @@ def _tells(word: str) -> bool:
 
 
 def _may_tell(word: str) -> bool:
-    """Also a group's choice, whose file may set anything; no setting of another group."""
-    return _tells(word) or "." not in word.split("=", 1)[0]
+    """Also a group's choice whose file sets what is no setting of its group, or is not ours."""
+    group, _, choice = word.lstrip("+").partition("=")
+    if _tells(word) or "." in group or not (CONF / group).is_dir():
+        return _tells(word)
+    file = CONF / group / f"{choice}.yaml"
+    return not file.is_file() or "@package" in file.read_text(encoding="utf-8")

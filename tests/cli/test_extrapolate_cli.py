@@ -56,6 +56,7 @@ def test_a_path_is_continued_and_a_fan_has_a_sheet(geodesic):
     assert len(summary(done)["shot"]["fan"]) == 2
 
 
+@pytest.mark.slow
 def test_an_interrupted_shot_is_resumed(geodesic):
     long = ("solver.segments=12", "callbacks=log")
     assert geodesic(*SHOOT, *long, "hydra.run.dir=whole").code == 0

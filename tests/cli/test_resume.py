@@ -204,6 +204,7 @@ def wait_for(file: Path, process: subprocess.Popen) -> None:
     raise AssertionError(f"no {file} after five minutes")
 
 
+@pytest.mark.slow
 def test_sigterm_says_how_to_go_on_and_closes_wandb(tmp_path):
     long = (*PAPER, "optimizer.iterations=100000", "logger=wandb", "hydra.run.dir=run")
     process = started(tmp_path, *long)

@@ -106,6 +106,7 @@ def test_started_again_a_sweep_does_what_is_left_and_nothing_twice(geodesic):
     assert before == {p: p.stat().st_mtime_ns for p in Path("sweep").glob("*/summary.json")}
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on_from_the_job_s_checkpoint(geodesic, monkeypatch):
     words = (
         "-m",

@@ -92,6 +92,7 @@ def test_what_the_command_and_the_files_of_conf_say_is_known_before_hydra_runs()
     assert early(["--help"]) == Early()
 
 
+@pytest.mark.slow
 def test_two_processes_solve_what_one_does(tmp_path):
     words = (
         "model=exact",
