@@ -50,6 +50,8 @@ def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield key, str(summary[key])
     if summary.get("weights") not in (None, "shipped"):
         yield "weights", str(summary["weights"])
+    if "strength" in summary:
+        yield "strength", f"{summary['strength']:.3g} rad (alpha {summary['alpha']:.3g})"
     if "segments" in summary:
         yield "segments", f"{summary['segments']}"
     if "length" in summary:

@@ -49,10 +49,10 @@ COMMANDS = {
     "keyframes": (("experiment=keyframes", "solver.frames=13"), {"strip.png": "keyframes_strip.png"}),
     "mean": (("experiment=mean",), {"strip.png": "mean_strip.png"}),
 }  # fmt: skip
-ALPHAS = {
-    "alpha_slerp": ("solver=slerp",),
-    **{f"alpha_{a}": (f"solver.alpha={a}",) for a in (0.001, 0.002, 0.003)},
-    "alpha_contrast": ("score=contrast", "solver.alpha=0.2"),
+STRENGTHS = {
+    "strength_slerp": ("solver=slerp",),
+    **{f"strength_{k}": (f"solver.strength={k}",) for k in (0.75, 1.5, 2.5)},
+    "strength_contrast": ("score=contrast",),
 }
 
 
@@ -103,15 +103,15 @@ def cat() -> None:
     write_animation(film, FIGURES / "pair_cat.webp", fps=12, ping_pong=True)
 
 
-def alpha() -> None:
-    """Strips of several α below each other."""
+def strength() -> None:
+    """Strips of several strengths below each other."""
     strips = [
         Image.open(
             run(name, ("data=pair_cat", "solver.frames=9", "callbacks=video", *words)) / "strip.png"
         )
-        for name, words in ALPHAS.items()
+        for name, words in STRENGTHS.items()
     ]
-    sheet(strips, FIGURES / "alpha.webp")
+    sheet(strips, FIGURES / "strength.webp")
 
 
 def ways() -> None:
@@ -145,12 +145,12 @@ def sheet(strips: list[Image.Image], file: Path) -> None:
 def sweep() -> None:
     """A strip of each job."""
     folder = RUNS / "sweep"
-    words = ("experiment=alpha", "solver.frames=9", "callbacks=video", "logger=csv")
+    words = ("experiment=strength", "solver.frames=9", "callbacks=video", "logger=csv")
     resume = (f"hydra.sweep.dir={folder}", "sweep.resume=true")
     command = [sys.executable, "-m", "geodesic_lightning", *words, *resume]
     subprocess.run(command, check=True, cwd=HERE.parent)
     strips = [Image.open(folder / str(job) / "strip.png") for job in range(9)]
-    sheet(strips, FIGURES / "sweep_alpha.webp")
+    sheet(strips, FIGURES / "sweep_strength.webp")
 
 
 def distance() -> None:
@@ -165,7 +165,7 @@ def distance() -> None:
 MAKERS = {
     "cat": cat,
     **{name: (lambda name=name: copies(name)) for name in COMMANDS if name != "cat"},
-    "alpha": alpha,
+    "strength": strength,
     "distance": distance,
     "sweep": sweep,
     "ways": ways,

@@ -78,7 +78,8 @@ class Settings(TypedDict, total=False):
         model: "embedded" (the default: the shipped model of drawn cats), a diffusers folder or hub
             id, or a model object with the same verbs.
         score: noise_prediction, contrast, sds or nfsd; or a maker (model, condition) → Score.
-        alpha: density exponent ≥ 0; None takes the model's for this score.
+        strength: how hard the density bends the path, radians ≥ 0 (functional/strength.py); None is the default.
+        alpha: density exponent ≥ 0, in place of a strength.
         segments, frames: pieces of the path, images of the film; 16 and 17.
         scheduler: sampler and noise level of the path; None is Scheduler().
         optimizer: maker (path, segments=) → PathOptimizer, as partial(SemiImplicit, memory=5), in place of
@@ -94,6 +95,7 @@ class Settings(TypedDict, total=False):
 
     model: Any
     score: str | MakeScore
+    strength: float | None
     alpha: float | None
     segments: int
     frames: int
@@ -300,6 +302,7 @@ def _run(
     *,
     model: Any = "embedded",
     score: str | MakeScore = "noise_prediction",
+    strength: float | None = None,
     alpha: float | None = None,
     segments: int = 16,
     frames: int = 17,
@@ -335,7 +338,12 @@ def _run(
         model.to(device),
         given,
         partial(
-            solver, optimizer=optimizer or usual, alpha=alpha, segments=segments, frames=frames
+            solver,
+            optimizer=optimizer or usual,
+            alpha=alpha,
+            strength=strength,
+            segments=segments,
+            frames=frames,
         ),
         score,
         condition,

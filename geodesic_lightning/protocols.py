@@ -103,7 +103,7 @@ class Model(Protocol):
 
     Attributes:
         name: what summaries call it.
-        alpha: the density exponent it recommends: one for all fields, or by the field's name.
+        alpha: a density exponent of its own, as an exact density has: one, or by the field's name; mostly none.
         latent_shape: of a latent. image_size: side, or (height, width), of its images, px.
         device: where it computes.
         timestep: τ of the path, of `timesteps` T. sigma: σ_τ = √(1 − ᾱ_τ).

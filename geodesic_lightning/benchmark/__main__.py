@@ -12,6 +12,7 @@ TOPICS = {
     "solvers": "solver × problem × score evaluations to 1 % and 0.1 %",
     "estimators": "how the score is looked at: timestep, noise, averaging",
     "scaling": "cost of a sweep at 16 to 256 segments",
+    "strength": "one strength on pairs, noise levels, fields, manifolds and dimensions",
     "roundtrip": "to the noise level and back by every sampler",
     "devices": "one path on 1 to 64 devices: an estimate",
     "morphs": "every way to morph, by the same measures, on 24 pairs",
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--pairs",
         type=int,
-        help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10; morphs: 24; roundtrip: up to 24)",
+        help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10; morphs: 24; roundtrip, strength: up to 24)",
     )
     parser.add_argument(
         "--rules",
@@ -53,13 +54,18 @@ def main(arguments: list[str] | None = None) -> None:
         type=float,
         default=(0.4, 0.6, 0.8),
         metavar="LEVEL",
-        help="roundtrip: noise levels (default: 0.4 0.6 0.8)",
+        help="roundtrip, strength: noise levels (default: 0.4 0.6 0.8)",
     )
     parser.add_argument(
         "--fields",
         choices=("both", "noise_prediction", "contrast"),
         default="both",
         help="solvers: of the embedded model",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=float,
+        help="solvers: of the embedded model (default: of the default strength)",
     )
     parser.add_argument(
         "--seeds", type=int, default=3, help="estimators: seeds each (default: %(default)s)"
@@ -127,11 +133,13 @@ def run(options: argparse.Namespace) -> None:
         roundtrip,
         scaling,
         solvers,
+        strength,
     )
     from geodesic_lightning.report.files import write_json
 
     pairs = options.pairs if options.pairs is not None else 10 if options.full else 2
-    most = len(roundtrip.PAIRS if options.topic == "roundtrip" else problems.PAIRS)
+    resumed = {"roundtrip": roundtrip, "strength": strength}
+    most = len(resumed[options.topic].PAIRS if options.topic in resumed else problems.PAIRS)
     if not 1 <= pairs <= most:
         raise UserError(f"--pairs: got {pairs}, expected 1 to {most}.")
     if options.seeds < 1:
@@ -140,11 +148,10 @@ def run(options: argparse.Namespace) -> None:
         "solvers": solvers,
         "estimators": estimators,
         "scaling": scaling,
-        "roundtrip": roundtrip,
         "devices": devices,
-    }
+    } | resumed
     topic = topics[options.topic]
-    rows: list = roundtrip.read(options.output) if options.topic == "roundtrip" else []
+    rows: list = resumed[options.topic].read(options.output) if options.topic in resumed else []
     for row in _rows(options, pairs, rows):
         rows.append(row)
         write_json(
@@ -162,17 +169,27 @@ def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
 
         yield from devices.estimate()
         return
-    from geodesic_lightning.benchmark import estimators, problems, roundtrip, scaling, solvers
-    from geodesic_lightning.models.diffusion import EMBEDDED_ALPHA, embedded
+    from geodesic_lightning.benchmark import (
+        estimators,
+        problems,
+        roundtrip,
+        scaling,
+        solvers,
+        strength,
+    )
+    from geodesic_lightning.models.diffusion import embedded
 
     if options.topic == "estimators":
-        yield from estimators.study(embedded(), EMBEDDED_ALPHA, pairs, options.seeds)
+        yield from estimators.study(embedded(), pairs, options.seeds)
     elif options.topic == "scaling":
-        yield from scaling.study(next(problems.cats(embedded(), EMBEDDED_ALPHA)))
+        yield from scaling.study(next(problems.cats(embedded())))
     elif options.topic == "roundtrip":
         rules, names = roundtrip.chosen(options.rules), roundtrip.PAIRS[:pairs]
         keys = {row.key for row in known}
         yield from roundtrip.run(embedded(), names, rules, options.levels, keys)
+    elif options.topic == "strength":
+        keys = {row.key for row in known}
+        yield from strength.run(embedded(), strength.PAIRS[:pairs], options.levels, keys)
     else:
         if options.only != "embedded":
             for case in problems.exact():
@@ -180,7 +197,7 @@ def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
         if options.only != "exact":
             rates = solvers.PAPER_RATES if options.full else ()
             fields = tuple(problems.FIELDS) if options.fields == "both" else (options.fields,)
-            for case in problems.cats(embedded(), EMBEDDED_ALPHA, problems.PAIRS[:pairs], fields):
+            for case in problems.cats(embedded(), problems.PAIRS[:pairs], fields, options.alpha):
                 yield from solvers.compare(case, solvers.methods(rates))
 
 

@@ -16,6 +16,7 @@ from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.benchmark.problems import PAIRS
 from geodesic_lightning.data.frames import shipped_pair
 from geodesic_lightning.functional.quadrature import Measurement
+from geodesic_lightning.functional.strength import Strength
 from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
@@ -53,7 +54,7 @@ class Row:
     gain: float
 
 
-def study(model: Model, alphas: dict[str, float], pairs: int = 2, seeds: int = 3) -> Iterator[Row]:
+def study(model: Model, pairs: int = 2, seeds: int = 3) -> Iterator[Row]:
     """Rows as they are found."""
     for name in PAIRS[:pairs]:
         frames = shipped_pair(name)
@@ -62,7 +63,7 @@ def study(model: Model, alphas: dict[str, float], pairs: int = 2, seeds: int = 3
         manifold = Sphere(float(ends.flatten(1).norm(dim=-1).mean()))
         for field in (NoisePrediction(), Contrast()):
             judge = Problem(
-                Path(ends[0], ends[1], manifold), Score(model, condition, field), alphas[field.name]
+                Path(ends[0], ends[1], manifold), Score(model, condition, field), Strength()
             )
             start = judge.measure(judge.legs[0].path.baseline(16))
             for label, options in ESTIMATORS.items():

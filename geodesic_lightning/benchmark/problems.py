@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.data.frames import Frames, shipped_pair
+from geodesic_lightning.functional.strength import Strength
 from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.problems.boundary_value import Problem
@@ -74,25 +75,32 @@ FIELDS = {field.name: field for field in (NoisePrediction, Contrast)}
 
 def cats(
     model: Model,
-    alphas: dict[str, float],
     pairs: tuple[str, ...] = PAIRS,
     fields: tuple[str, ...] = tuple(FIELDS),
+    alpha: float | None = None,
 ) -> Iterator[Case]:
-    """Pairs of drawn cats through the embedded model, by deterministic fields: noise prediction, prompt contrast."""
+    """Pairs of drawn cats through the embedded model, by deterministic fields: noise prediction, prompt contrast.
+
+    Args:
+        alpha: of all of them; None lets each follow from the default strength.
+    """
     for pair in pairs:
         frames = shipped_pair(pair)
         condition = prompts(model, frames.prompts)
         ends = model.invert(model.encode(frames), condition(torch.tensor([0.0, 1.0]))).clone()
         manifold = Sphere(float(ends.flatten(1).norm(dim=-1).mean()))
         for field in (FIELDS[name]() for name in fields):
-            alpha = alphas[field.name]
+            known = alpha
+            if known is None:
+                path = Path(ends[0], ends[1], manifold)
+                known = Problem(path, Score(model, condition, field), Strength()).alpha
 
             def fresh(
                 ends: Tensor = ends,
                 manifold: Sphere = manifold,
                 condition: AnyCondition = condition,
                 field: Field = field,
-                alpha: float = alpha,
+                alpha: float = known,
             ) -> Problem:
                 return Problem(
                     Path(ends[0], ends[1], manifold), Score(model, condition, field), alpha

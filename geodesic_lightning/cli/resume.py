@@ -59,7 +59,42 @@ def with_former(words: Sequence[str], resume: str | None) -> list[str]:
     ]
     # A job of a sweep that an experiment prescribes is resumed alone.
     alone = [] if {"-m", "--multirun"} & set(words) else ["hydra.mode=RUN"]
-    return [*kept, *alone, *words]
+    said = {_key(word) for word in kept} | set(given)
+    silent = [word for word in unsaid(Path(resume or "")) if not _said(word, said)]
+    return [*silent, *kept, *alone, *words]
+
+
+# Groups whose default was another in a former release.
+RENEWED = ("scheduler", "manifold")
+
+
+def unsaid(folder: Path) -> list[str]:
+    """What a run took without being told, and a later release would take otherwise: as settings."""
+    found = []
+    chosen = folder / ".hydra" / "hydra.yaml"
+    if chosen.is_file():
+        content = yaml.safe_load(chosen.read_text(encoding="utf-8"))
+        choices = content.get("hydra", content).get("runtime", {}).get("choices", {})
+        found += [f"{group}={choices[group]}" for group in RENEWED if choices.get(group)]
+    path = folder / "path.safetensors"
+    if path.is_file():
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "pt") as file:
+                alpha = (file.metadata() or {}).get("alpha")
+        except SafetensorError:  # told where the path is read
+            alpha = None
+        if alpha is not None:
+            found.append(f"solver.alpha={alpha}")
+    return found
+
+
+def _said(word: str, keys: set[str]) -> bool:
+    """A setting, or a choice of its group that may set it, is among the keys."""
+    key = _key(word)
+    also = {"solver.strength", "solver"} if key == "solver.alpha" else set()
+    return bool(({key} | also) & keys)
 
 
 def settings(folder: Path) -> list[str] | None:

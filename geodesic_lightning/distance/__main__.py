@@ -26,8 +26,8 @@ prints the matrix and writes distance.json and distance.png (the matrix and its 
 
 MOST = 64  # images: 2016 pairs
 HEEDED = (
-    *("model", "score", "scheduler", "manifold", "optimizer", "solver.alpha", "solver.segments"),
-    *("data", "experiment", "folder", "seed", "debug"),
+    *("model", "score", "scheduler", "manifold", "optimizer", "solver.alpha", "solver.strength"),
+    *("solver.segments", "data", "experiment", "folder", "seed", "debug"),
 )
 
 
@@ -87,6 +87,7 @@ def run(words: Sequence[str]) -> dict[str, Any]:
         instantiate(cfg.optimizer),
         cfg.solver.alpha,
         cfg.solver.segments,
+        cfg.solver.strength,
     )
     plane = embed(found.distances.matrix)
     content = said(names, files, found, plane) | {
@@ -145,6 +146,7 @@ def said(names: Sequence[str], files: Sequence[Path], found: Any, plane: Any) ->
         "names": list(names),
         "files": [str(file) for file in files],
         "alpha": found.alpha,
+        "strength": found.strength,
         "distance": distances.matrix.tolist(),
         "log_density": distances.log_density.tolist(),
         "curl": distances.curl,

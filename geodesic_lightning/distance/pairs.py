@@ -17,7 +17,7 @@ from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.protocols import MakeManifold, MakeOptimizer, MakeScore, Manifold, Model
 from geodesic_lightning.score.condition import Condition
-from geodesic_lightning.solvers.base import alpha_of
+from geodesic_lightning.solvers.base import exponent
 
 
 class Pairs(nn.Module):
@@ -63,7 +63,7 @@ class Found:
         numbers: the pairs (i, j), i < j.
         measured: each pair's path, measured.
         converged: whether each was solved.
-        alpha: α.
+        alpha: α. strength: κ, the mean over pairs.
         evaluations: scores of single latents.
     """
 
@@ -72,6 +72,7 @@ class Found:
     measured: list[Measurement]
     converged: list[bool]
     alpha: float
+    strength: float
     evaluations: int
 
 
@@ -83,6 +84,7 @@ def between(
     optimizer: MakeOptimizer,
     alpha: float | None = None,
     segments: int = 16,
+    strength: float | None = None,
 ) -> Found:
     """Distances of all frames under one density: no prompt, the same everywhere.
 
@@ -92,7 +94,7 @@ def between(
         score: (model, condition) → Score.
         manifold: (model, noisy latents) → Manifold.
         optimizer: makes a boundary value optimizer from (path, segments=).
-        alpha: None takes what the model recommends for this score.
+        alpha, strength: as for BoundaryValueSolver; one α for all pairs.
         segments: of each path.
     """
     if len(frames) < 2:
@@ -110,7 +112,7 @@ def between(
     latents = model.invert(clean, condition(torch.zeros(len(clean)).to(blank))).clone()
     pairs = Pairs(latents, manifold(model, latents))
     estimate = score(model, condition)
-    problem = Problem(pairs, estimate, alpha_of(estimate, alpha))
+    problem = Problem(pairs, estimate, exponent(estimate, alpha, strength))
     made = solve(problem, optimizer, segments)
     measured = [leg.measure() for leg in problem.legs]
     lengths = torch.zeros(2, len(latents), len(latents), dtype=torch.float64)
@@ -123,5 +125,6 @@ def between(
         measured,
         [part.converged for part in made.parts],
         problem.alpha,
+        problem.strength,
         problem.evaluations,
     )

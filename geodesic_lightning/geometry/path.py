@@ -43,7 +43,8 @@ class Path(nn.Module):
         _check_ends(ends, manifold)
         self.register_buffer("start", ends[0].reshape(self.shape).clone())
         self.register_buffer("end", ends[1].reshape(self.shape).clone())
-        self.nodes = nn.Parameter(self.baseline(segments)[1:-1].reshape(-1, *self.shape).clone())
+        nodes = manifold.projx(self.baseline(segments)[1:-1])
+        self.nodes = nn.Parameter(nodes.reshape(-1, *self.shape).clone())
 
     @property
     def legs(self) -> tuple["Path"]:
@@ -98,8 +99,15 @@ class Path(nn.Module):
         self.end.copy_(self.chart(self.manifold.projx(points[-1:].to(self.end.dtype)))[0])
 
     def refine(self, segments: int) -> None:
-        """Resample to `segments` pieces of equal arc length on a cubic spline through the present nodes."""
-        self.set_nodes(spline.resample(self.points(), segments)[1:-1])
+        """Resample to `segments` pieces of equal arc length on a cubic spline through the present nodes.
+
+        The manifold's own geodesic is cut anew: it is known, and a spline would only come near it.
+        """
+        drawn = self.manifold.projx(self.baseline(self.segments)[1:-1])
+        if torch.equal(self.points()[1:-1], drawn):
+            self.set_nodes(self.baseline(segments)[1:-1])
+        else:
+            self.set_nodes(spline.resample(self.points(), segments)[1:-1])
 
     def at(self, u: Tensor) -> Tensor:
         """Points (m, d) at places u (m,) on the spline, on the manifold; exact at nodes and ends."""

@@ -30,7 +30,7 @@ class Scheduler:
         noise_level: of the path, in (0, 1].
         iterations: fixed-point iterations of each inversion step; 0 is the usual explicit
             inversion.
-        grid: where the steps stand, one of grid.GRIDS.
+        grid: where the steps stand, one of grid.GRIDS; None is karras for multistep, else even.
         rho: ρ of the grid karras, at least 1.
         order: of the sampler multistep, 2 or 3.
         corrector: multistep corrects each step by the evaluation where it led.
@@ -40,11 +40,11 @@ class Scheduler:
             reach it.
     """
 
-    sampler: str = "heun"
-    steps: int = 15
+    sampler: str = "multistep"
+    steps: int = 16
     noise_level: float = 0.6
     iterations: int = 0
-    grid: str = "even"
+    grid: str | None = None
     rho: float = 4.0
     order: int = 2
     corrector: bool = True
@@ -69,7 +69,7 @@ class Scheduler:
                 f"scheduler.iterations: the sampler {self.sampler} remembers its last step and has "
                 f"no fixed point; expected 0, or one of the samplers {', '.join(ode.INVERTIBLE)}."
             )
-        if self.grid not in grid.GRIDS:
+        if self.grid is not None and self.grid not in grid.GRIDS:
             raise UserError(
                 f"scheduler.grid: got {self.grid!r}, expected one of {', '.join(grid.GRIDS)}."
             )
@@ -92,7 +92,12 @@ class Scheduler:
         """Timesteps of the climb over a model's levels, rising to τ."""
         total = len(levels)
         last = max(1, round(self.noise_level * total) - total // 50 + 1)
-        if self.grid == "karras":
+        if (self.grid or _usual(self.sampler)) == "karras":
             return grid.karras(levels.ratios, last, self.climb, self.rho)
         spacing = min(total / self.steps, (last - 1) / max(self.climb - 1, 1))
         return grid.even(last, self.climb, spacing)
+
+
+def _usual(sampler: str) -> str:
+    """The grid that a sampler is for: one that remembers slopes wants them where they turn."""
+    return "karras" if sampler == "multistep" else "even"

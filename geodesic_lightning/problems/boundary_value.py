@@ -16,6 +16,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.geodesic_defect import departure
 from geodesic_lightning.functional.length import DensityLength, action
 from geodesic_lightning.functional.quadrature import Measurement
+from geodesic_lightning.functional.strength import PIECES, Strength, pull
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.geometry.piecewise_path import PiecewisePath
 from geodesic_lightning.problems.evaluation import Evaluation, LegEvaluation
@@ -49,6 +50,12 @@ class Leg(ScoredPath):
         self.latest: LegEvaluation | None = None
         self.end_scores: Tensor | None = None
 
+    @property
+    def ends(self) -> Tensor:
+        """Scores (2, d) of the ends."""
+        assert self.end_scores is not None, "ends are scored first"
+        return self.end_scores
+
     def know_ends(self, scores: Tensor, spent: int = 2) -> None:
         """Take the scores (2, d) of the ends, of which `spent` are new."""
         self.end_scores = scores
@@ -72,8 +79,7 @@ class Leg(ScoredPath):
 
     def recall(self, points: Tensor, scores: Tensor) -> None:
         """Take scores (N−1, d) of the interior of points (N+1, d) as the latest, without counting them."""
-        assert self.end_scores is not None, "ends are scored first"
-        whole = torch.cat([self.end_scores[:1], scores, self.end_scores[1:]])
+        whole = torch.cat([self.ends[:1], scores, self.ends[1:]])
         self.latest = LegEvaluation(
             points,
             whole,
@@ -103,7 +109,7 @@ class Problem:
     Args:
         path: its legs are solved, side by side; its manifold is the problem's.
         score: the estimator of ∇log p.
-        alpha: α ≥ 0, the density exponent.
+        alpha: α ≥ 0, the density exponent; or a Strength that it follows from, one α for all legs.
         functional: what is bent to its least; the density's length if not given.
 
     Attributes:
@@ -111,15 +117,62 @@ class Problem:
     """
 
     def __init__(
-        self, path: Legs, score: Score, alpha: float, functional: Functional | None = None
+        self,
+        path: Legs,
+        score: Score,
+        alpha: float | Strength,
+        functional: Functional | None = None,
     ) -> None:
-        self.path, self.score, self.alpha = path, score, alpha
+        self.path, self.score = path, score
         self.functional: Functional = DensityLength() if functional is None else functional
-        self._whole = ScoredPath(path, score, alpha)
-        count = len(path.legs)
+        count, known = len(path.legs), 0.0 if isinstance(alpha, Strength) else alpha
+        self._whole = ScoredPath(path, score, known)
         self.legs = [
-            Leg(leg, score, alpha, (k, count), self.functional) for k, leg in enumerate(path.legs)
+            Leg(leg, score, known, (k, count), self.functional) for k, leg in enumerate(path.legs)
         ]
+        self._pull: float | None = None
+        self._first: tuple[Tensor, Tensor] | None = None
+        if isinstance(alpha, Strength):
+            self.alpha = alpha.alpha(self.pull)
+
+    @property
+    def alpha(self) -> float:
+        """The density exponent."""
+        return self._whole.alpha
+
+    @alpha.setter
+    def alpha(self, alpha: float) -> None:
+        for part in (self._whole, *self.legs):
+            part.alpha = alpha
+
+    @property
+    def pull(self) -> float:
+        """Radians by which α = 1 would turn the manifold's own geodesics, the mean over legs.
+
+        Their scores are remembered: the first evaluation of a level of PIECES asks for no others.
+        """
+        if self._pull is None:
+            if any(leg.end_scores is None for leg in self.legs):
+                self._score_ends()
+            points = [leg.path.baseline(PIECES) for leg in self.legs]
+            inner = self.manifold.projx(torch.cat([p[1:-1] for p in points]))
+            places = torch.linspace(0, 1, PIECES + 1)[1:-1].to(inner)
+            scores = self._whole.score_at(
+                inner, torch.cat([leg.on_whole(places) for leg in self.legs]), None
+            )
+            refuse_not_finite(scores)
+            self._first = inner, scores
+            found = [
+                pull(p, torch.cat([leg.ends[:1], s, leg.ends[1:]]), self.manifold)
+                for leg, p, s in zip(self.legs, points, scores.split(PIECES - 1))
+            ]
+            self._pull = sum(found) / len(found)
+        return self._pull
+
+    @property
+    def strength(self) -> float:
+        """κ = α ⟨|P s|⟩ L, radians."""
+        return self.alpha * self.pull
 
     @property
     def manifold(self) -> Manifold:
@@ -161,12 +214,21 @@ class Problem:
         points = [leg.path.points() for leg in legs]
         inner = [p[1:-1] for p in points]
         places = [leg.on_whole(leg.path.u[1:-1]) for leg in legs]
-        scores = self._whole.score_at(torch.cat(inner), torch.cat(places), self.rng_step)
+        scores = self._score_inner(torch.cat(inner), torch.cat(places))
         for leg, there, found in zip(legs, points, scores.split([len(p) for p in inner])):
             leg.accept(there, found)
         latest = self.latest
         assert latest is not None, "the first evaluation is of all legs"
         return latest
+
+    def _score_inner(self, points: Tensor, places: Tensor) -> Tensor:
+        """Scores (n, d) of nodes (n, d); those that the strength was found by, if it is them."""
+        first, self._first = self._first, None
+        if first is not None and not self.score.stochastic:
+            known, scores = first
+            if known.shape == points.shape and torch.equal(known, points):
+                return scores
+        return self._whole.score_at(points, places, self.rng_step)
 
     def _score_ends(self) -> None:
         ends = torch.cat([leg.path.points()[[0, -1]] for leg in self.legs])
@@ -180,8 +242,7 @@ class Problem:
         end = self.legs[0].path.points()[-1:]
         score = self._whole.score_at(end, torch.ones(1).to(end), None)
         for k, leg in enumerate(self.legs):
-            assert leg.end_scores is not None
-            leg.know_ends(torch.cat([leg.end_scores[:1], score]), spent=int(k == 0))
+            leg.know_ends(torch.cat([leg.ends[:1], score]), spent=int(k == 0))
 
     def measure(self, points: Tensor | None = None) -> Measurement:
         """Measure points (M+1, d), by default the whole path's, as one spline: as ScoredPath.measure.

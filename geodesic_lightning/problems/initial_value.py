@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.functional.quadrature import Measurement
+from geodesic_lightning.functional.strength import PIECES, Strength, pull
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.integrators.adaptive import straight
 from geodesic_lightning.integrators.geodesic_ode import Medium
-from geodesic_lightning.problems.scored_path import ScoredPath
+from geodesic_lightning.problems.scored_path import ScoredPath, refuse_not_finite
 from geodesic_lightning.protocols import Manifold, Score
 
 
@@ -22,7 +23,8 @@ class InitialValueProblem:
 
     Args:
         paths: the first one's density is shown and measured; the rest of the fan have the same start.
-        score, alpha: as for ScoredPath.
+        score: as for ScoredPath.
+        alpha: α ≥ 0; or a Strength that it follows from: the angle asked of the unbent first path.
         velocities: (n, d), tangent at the start; unit time takes each path to its end.
         parametrization: euclidean (nodes come at equal distances) or metric (at equal metric distances).
 
@@ -36,15 +38,19 @@ class InitialValueProblem:
         self,
         paths: Sequence[Path],
         score: Score,
-        alpha: float,
+        alpha: float | Strength,
         velocities: Tensor,
         parametrization: str = "euclidean",
     ) -> None:
         self.paths = list(paths)
-        self.path, self.score, self.alpha = self.paths[0], score, alpha
+        self.path, self.score = self.paths[0], score
+        self._velocities = velocities
+        self._pull: float | None = None
+        if isinstance(alpha, Strength):
+            alpha = alpha.alpha(self.pull)
+        self.alpha = alpha
         self._scored = [ScoredPath(path, score, alpha) for path in self.paths]
         self.medium = Medium(self._score, alpha, self.path.manifold, parametrization)
-        self._velocities = velocities
         self.reached = 0.0
         self.profile: tuple[Tensor, Tensor] | None = None
 
@@ -83,6 +89,22 @@ class InitialValueProblem:
     def unbent(self, segments: int) -> Tensor:
         """The lines or great circles along the velocities, (n, N+1, d): where solving starts."""
         return straight(self.start, self.velocities, segments, self.manifold)[0]
+
+    @property
+    def pull(self) -> float:
+        """Radians by which α = 1 would turn the first path, unbent."""
+        if self._pull is None:
+            points = self.unbent(PIECES)[0]
+            u = torch.linspace(0, 1, len(points)).to(points)
+            scores = ScoredPath(self.path, self.score, 0.0).score_at(points, u, None)
+            refuse_not_finite(scores)
+            self._pull = pull(points, scores, self.manifold)
+        return self._pull
+
+    @property
+    def strength(self) -> float:
+        """κ = α ⟨|P s|⟩ L, radians."""
+        return self.alpha * self.pull
 
     def measure(self, points: Tensor | None = None) -> Measurement:
         """Measure points (N+1, d), by default the first path's: as ScoredPath.measure."""

@@ -126,8 +126,8 @@ def write(summary: dict[str, Any], folder: str | Path) -> Path:
         "# Is this clip a geodesic?\n",
         "\n" + paragraph(said) + "\n\n",
         table(said),
-        f"\n{len(said['frames'])} frames; α = {summary['alpha']:g} with the field "
-        f"{summary['score']}; lengths in the metric p^(−α)|dx|, relative to the "
+        f"\n{len(said['frames'])} frames; strength {summary['strength']:.3g}, α = "
+        f"{summary['alpha']:.3g} with the field {summary['score']}; lengths in the metric p^(−α)|dx|, relative to the "
         f"first frame{error}.\n",
         "\n![bend and pull](report_bends.png)\n",
         "\n![angles](report_angles.png)\n",

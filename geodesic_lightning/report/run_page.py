@@ -100,8 +100,11 @@ def charts(run: Run) -> list[str]:
 
 def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Names and values of the summary's table."""
-    for name in ("solver", "model", "weights", "score", "alpha", "segments", "frames", "seed"):
-        if summary.get(name) is not None:
+    bends = ("strength", "alpha")
+    for name in ("solver", "model", "weights", "score", *bends, "segments", "frames", "seed"):
+        if name in bends and name in summary:
+            yield name, f"{summary[name]:.4g}"
+        elif summary.get(name) is not None:
             yield name, f"{summary[name]}"
     yield "length", f"{summary['length_start']:.4g} → {summary['length']:.4g}"
     if summary.get("length_error") is not None:

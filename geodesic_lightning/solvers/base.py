@@ -14,6 +14,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.length import DensityLength
 from geodesic_lightning.functional.optics import reading
 from geodesic_lightning.functional.quadrature import Measurement
+from geodesic_lightning.functional.strength import Strength
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.problems.initial_value import InitialValueProblem
 from geodesic_lightning.protocols import Decoder, Functional, Metrics, Score
@@ -113,6 +114,11 @@ class Solver(L.LightningModule):
         """The solver's own test of convergence was met."""
         return True
 
+    @property
+    def strength(self) -> float:
+        """κ of α on this path, radians."""
+        return float(self.problem.strength)
+
     def frames(self, count: int | None = None) -> Tensor:
         """Images (count, 3, H, W) in [0, 1] of the path as it stands; each path is decoded once.
 
@@ -203,6 +209,7 @@ class Solver(L.LightningModule):
             "frames": self.frame_count,
             "segments": self.path.segments,
             "alpha": self.problem.alpha,
+            "strength": self.strength,
             "u": torch.linspace(0, 1, self.path.segments + 1).tolist(),
             "length": m.length,
             "length_start": self.start.length if self.start else m.length,
@@ -238,24 +245,33 @@ def readings(measured: Measurement) -> dict[str, float]:
     }
 
 
-def alpha_of(score: Score, alpha: float | None) -> float:
-    """α as it was asked for, or what the model recommends for this score: α belongs to its score.
+def exponent(
+    score: Score, alpha: float | None, strength: float | None = None, former: float | None = None
+) -> float | Strength:
+    """What bends a path: α as it was asked for, or a strength that it follows from.
+
+    Args:
+        score: whose model may have an α of its own, as an exact density has, whose geodesic is known for it.
+        alpha, strength: as they were asked for; at most one.
+        former: α of the path that is gone on from.
 
     Raises:
-        UserError: none was asked for, and the model recommends none.
+        UserError: both are asked for.
     """
-    if alpha is not None:
-        return alpha
-    known = score.model.alpha
-    if not isinstance(known, dict):
-        return float(known)
-    if score.field.name not in known:
+    if alpha is not None and strength is not None:
         raise UserError(
-            f"solver.alpha: model={score.model.name} recommends none for the field "
-            f"{score.field.name}, expected a number: "
-            "give solver.alpha=0.01, say."
+            f"solver.alpha={alpha:g} and solver.strength={strength:g}: one follows from the other, "
+            "expected one of them: leave one out."
         )
-    return float(known[score.field.name])
+    if strength is not None:
+        return Strength(strength)
+    known = score.model.alpha
+    if isinstance(known, dict):
+        known = known.get(score.field.name)
+    for own in (alpha, former, known):
+        if own is not None:
+            return float(own)
+    return Strength()
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

@@ -16,7 +16,7 @@ from geodesic_lightning.geometry.rescaling import transformed
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.protocols import MakeOptimizer, Score
 from geodesic_lightning.solvers import layouts
-from geodesic_lightning.solvers.base import Solver, alpha_of
+from geodesic_lightning.solvers.base import Solver, exponent
 
 WAYS = ("lerp", "slerp", "noise_diffusion", "freemorph")
 
@@ -25,7 +25,7 @@ class FixedSolver(Solver):
     """The path as it is drawn at first.
 
     Args:
-        path, score, decoder, alpha, segments, frames: as for BoundaryValueSolver.
+        path, score, decoder, alpha, strength, segments, frames: as for BoundaryValueSolver.
         way: lerp, the straight line through flat space between the ends' own latents; slerp, the
             great circle between the ends on a sphere, their norms changing evenly; noise_diffusion, the
             curve of morphs/coefficients.py through flat space; freemorph, the frames of morphs/freemorph.py.
@@ -52,6 +52,7 @@ class FixedSolver(Solver):
         decoder: Decoder,
         way: str,
         alpha: float | None = None,
+        strength: float | None = None,
         segments: int = 16,
         frames: int = 17,
         optimizer: MakeOptimizer | None = None,
@@ -62,16 +63,23 @@ class FixedSolver(Solver):
     ) -> None:
         if way in ("noise_diffusion", "freemorph") and isinstance(path, PiecewisePath):
             raise UserError(f"solver={way} joins two images: give data=pair.")
+        # Of the geodesic that this way is compared with: of the path as it was given.
+        compared = Problem(path, score, exponent(score, alpha, strength))
         path, norms = released(path, decoder.norms)
         path, decoder = drawn(path, way, norms), decoder.with_norms(norms)
-        problem = Problem(path, score, alpha_of(score, alpha))
+        problem = Problem(path, score, compared.alpha)
         super().__init__(problem, decoder, segments, frames, name=label or way, **rest)
         path.set_nodes(path.baseline(segments)[1:-1])
-        self.way, self.seed, self._clean = way, seed, clean
+        self.way, self.seed, self._clean, self._compared = way, seed, clean, compared
         # FreeMorph inverts all frames together: its ends are its own.
         self.moving = ("path.start", "path.end") if way == "freemorph" else ()
         if way == "noise_diffusion" and clean is not None:
             self._mix(clean, (1 - score.model.sigma**2) ** 0.5)
+
+    @property
+    def strength(self) -> float:
+        """Of the geodesic under the same α."""
+        return self._compared.strength
 
     def setup(self, stage: str) -> None:
         super().setup(stage)

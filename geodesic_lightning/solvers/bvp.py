@@ -14,7 +14,7 @@ from geodesic_lightning.optimizers.batched import Batched
 from geodesic_lightning.problems.boundary_value import Corners, Problem, corners
 from geodesic_lightning.problems.evaluation import Evaluation
 from geodesic_lightning.protocols import AnyPath, Decoder, Functional, MakeOptimizer, Score
-from geodesic_lightning.solvers.base import alpha_of
+from geodesic_lightning.solvers.base import exponent
 from geodesic_lightning.solvers.iterative import IterativeSolver
 
 
@@ -26,7 +26,9 @@ class BoundaryValueSolver(IterativeSolver):
         score: the estimator of ∇log p.
         decoder: shows the path.
         optimizer: makes a leg's optimizer from (path, segments=).
-        alpha: α ≥ 0; None takes what the model recommends for this score.
+        alpha: α ≥ 0, the density exponent; None lets it follow from the strength.
+        strength: κ ≥ 0, the angle in radians by which the density asks the straightest way to turn
+            (functional/strength.py); None is its default, unless the model has an α of its own.
         segments: N ≥ 2 of the final path, of each leg.
         frames: images of the film.
         functional: what is bent to its least; the density's length if not given.
@@ -47,6 +49,7 @@ class BoundaryValueSolver(IterativeSolver):
         decoder: Decoder,
         optimizer: MakeOptimizer,
         alpha: float | None = None,
+        strength: float | None = None,
         segments: int = 16,
         frames: int = 17,
         functional: Functional | None = None,
@@ -58,7 +61,7 @@ class BoundaryValueSolver(IterativeSolver):
                 f"functional={functional.name} is for a path between two images: give two, or "
                 "functional=density."
             )
-        problem = Problem(path, score, alpha_of(score, alpha), functional)
+        problem = Problem(path, score, exponent(score, alpha, strength), functional)
         super().__init__(problem, decoder, segments, frames, functional, **rest)
         path.set_nodes(path.baseline(segments)[1:-1])
         self._make_leg_optimizer = optimizer

@@ -19,7 +19,7 @@ from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.protocols import AnyPath, MakeOptimizer, Score
 from geodesic_lightning.solvers import layouts
-from geodesic_lightning.solvers.base import Solver, alpha_of, readings
+from geodesic_lightning.solvers.base import Solver, exponent, readings
 from geodesic_lightning.solvers.baselines import drawn, released
 from geodesic_lightning.solvers.clip_findings import numbers
 
@@ -39,7 +39,7 @@ class ClipSolver(Solver):
 
     Args:
         path: the frames' latents as nodes.
-        score, decoder, alpha: as for BoundaryValueSolver.
+        score, decoder, alpha, strength: as for BoundaryValueSolver.
         optimizer: of the geodesic between the ends.
         segments: N of that geodesic, of the slerp and of the lerp.
         frames: of the clip, that are shown.
@@ -65,12 +65,13 @@ class ClipSolver(Solver):
         decoder: Decoder,
         optimizer: MakeOptimizer = SemiImplicit,
         alpha: float | None = None,
+        strength: float | None = None,
         segments: int = 16,
         frames: int = 17,
         numbers: list[int] | None = None,
         **rest: Any,
     ) -> None:
-        problem = Problem(path, score, alpha_of(score, alpha))
+        problem = Problem(path, score, exponent(score, alpha, strength))
         super().__init__(problem, decoder, segments, frames, **rest)
         self.numbers = list(range(path.segments + 1)) if numbers is None else numbers
         self._make_optimizer = optimizer

@@ -13,7 +13,7 @@ from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.problems.evaluation import Evaluation
 from geodesic_lightning.protocols import MakeOptimizer, Score
 from geodesic_lightning.solvers import layouts
-from geodesic_lightning.solvers.base import alpha_of
+from geodesic_lightning.solvers.base import exponent
 from geodesic_lightning.solvers.iterative import IterativeSolver
 
 
@@ -22,7 +22,7 @@ class MeanSolver(IterativeSolver):
 
     Args:
         path: legs from the images to a common centre.
-        score, decoder, alpha, optimizer: as for BoundaryValueSolver.
+        score, decoder, alpha, strength, optimizer: as for BoundaryValueSolver.
         segments: N of each leg.
         frames: images of the film, which goes from each image to the mean in turn.
         tolerance: of the centre: the mean velocity as a part of the mean distance, > 0.
@@ -47,13 +47,14 @@ class MeanSolver(IterativeSolver):
         decoder: Decoder,
         optimizer: MakeOptimizer,
         alpha: float | None = None,
+        strength: float | None = None,
         segments: int = 8,
         frames: int = 17,
         tolerance: float = 1e-3,
         rounds: int = 30,
         **rest: Any,
     ) -> None:
-        problem = Problem(path, score, alpha_of(score, alpha))
+        problem = Problem(path, score, exponent(score, alpha, strength))
         super().__init__(problem, decoder, segments, frames, **rest)
         path.set_nodes(path.baseline(segments)[1:-1])
         # Buffers that solving moves: every leg's copy of the centre.

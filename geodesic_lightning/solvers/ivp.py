@@ -18,7 +18,7 @@ from geodesic_lightning.optimizers.picard import PicardSweeps
 from geodesic_lightning.problems.initial_value import InitialValueProblem
 from geodesic_lightning.protocols import Decoder, Manifold, Score
 from geodesic_lightning.score.condition import Condition
-from geodesic_lightning.solvers.base import alpha_of
+from geodesic_lightning.solvers.base import exponent
 from geodesic_lightning.solvers.iterative import IterativeSolver
 
 
@@ -34,7 +34,8 @@ class InitialValueSolver(IterativeSolver):
         score: makes the score from a condition.
         decoder: makes the decoder from a condition.
         optimizer: makes the integrator from (problem, segments=).
-        alpha: as for BoundaryValueSolver; None takes that of the path which the shot goes on from, if any.
+        alpha, strength: as for BoundaryValueSolver, of the unbent shot; without either α is that of
+            the path which the shot goes on from, if any.
         segments, frames: as for Solver.
         length: how far, in units of the launch; negative the other way.
         gauge: of the integration: euclidean, or metric; then length is in the metric too, relative
@@ -61,6 +62,7 @@ class InitialValueSolver(IterativeSolver):
         decoder: Callable[[Along], Decoder],
         optimizer: Callable[..., Integrator | PicardSweeps],
         alpha: float | None = None,
+        strength: float | None = None,
         length: float = 1.0,
         segments: int = 16,
         frames: int = 17,
@@ -79,8 +81,8 @@ class InitialValueSolver(IterativeSolver):
         paths = [Path(launch.start, p[1].reshape(launch.start.shape), manifold) for p in at_first]
         # A geodesic goes on only under the same α.
         estimate = score(along)
-        alpha = alpha_of(estimate, launch.alpha if alpha is None else alpha)
-        problem = InitialValueProblem(paths, estimate, alpha, velocities, gauge)
+        bends = exponent(estimate, alpha, strength, launch.alpha)
+        problem = InitialValueProblem(paths, estimate, bends, velocities, gauge)
         super().__init__(problem, decoder(along), segments, frames, **rest)
         self.others = nn.ModuleList(paths[1:])
         self.moving = tuple(name for name, _ in self.named_buffers() if name.endswith(".end"))

@@ -186,10 +186,10 @@ def test_the_objective_is_a_number_of_the_summary():
 
 # Optuna asks its database library in an old way.
 @pytest.mark.filterwarnings("ignore")
-def test_optuna_turns_alpha_and_starts_again_where_it_was(geodesic):
+def test_optuna_turns_the_strength_and_starts_again_where_it_was(geodesic):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     words = ("experiment=tune", *EXACT, "metrics=none", "objective=length", "hydra.sweep.dir=tune")
-    space = "solver.alpha=interval(0.5,2)"  # above the preset's own
+    space = "solver.strength=interval(4,16)"  # above the preset's own
     first = geodesic("-m", *words, space, "hydra.sweeper.n_trials=2")
     assert first.code == 0, first.err
     found = [one["length"] for one in summaries(Path("tune")).values()]
@@ -209,7 +209,7 @@ def test_optuna_keeps_its_trials_in_a_database(geodesic, tmp_path):
     words = ("experiment=tune", *EXACT, "metrics=none", "objective=length", "hydra.sweep.dir=kept")
     storage = f"hydra.sweeper.storage=sqlite:///{tmp_path}/study.db"
     run = geodesic(
-        "-m", *words, "solver.alpha=interval(0.5,2)", storage, "hydra.sweeper.n_trials=1"
+        "-m", *words, "solver.strength=interval(4,16)", storage, "hydra.sweeper.n_trials=1"
     )
     assert run.code == 0, run.err
     assert (tmp_path / "study.db").stat().st_size > 0
@@ -217,7 +217,7 @@ def test_optuna_keeps_its_trials_in_a_database(geodesic, tmp_path):
 
 # -- presets and launchers -------------------------------------------------------------------------
 
-SWEEPS = {"pairs": 18, "alpha": 9, "scores": 4}
+SWEEPS = {"pairs": 18, "alpha": 9, "strength": 9, "scores": 4}
 
 
 def jobs(experiment: str) -> list[tuple[str, ...]]:

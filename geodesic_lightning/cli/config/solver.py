@@ -10,6 +10,7 @@ class BoundaryValue:
     _target_: str = "geodesic_lightning.solvers.bvp.BoundaryValueSolver"
     _partial_: bool = True
     alpha: float | None = None
+    strength: float | None = None
     segments: int = 16
     frames: int = 17
 
@@ -21,6 +22,7 @@ class Fixed:
     way: str = MISSING
     label: str | None = None
     alpha: float | None = None
+    strength: float | None = None
     segments: int = 16
     frames: int = 17
     seed: int = "${seed}"  # type: ignore[assignment]
@@ -31,6 +33,7 @@ class InitialValue:
     _target_: str = "geodesic_lightning.solvers.ivp.InitialValueSolver"
     _partial_: bool = True
     alpha: float | None = None
+    strength: float | None = None
     length: float = 1.0
     segments: int = 16
     frames: int = 17
@@ -42,6 +45,7 @@ class ClipAnalysis:
     _target_: str = "geodesic_lightning.solvers.clip.ClipSolver"
     _partial_: bool = True
     alpha: float | None = None
+    strength: float | None = None
     segments: int = 16
     frames: int = 17
 
@@ -51,6 +55,7 @@ class Mean:
     _target_: str = "geodesic_lightning.solvers.frechet_mean.MeanSolver"
     _partial_: bool = True
     alpha: float | None = None
+    strength: float | None = None
     segments: int = 8
     frames: int = 17
     tolerance: float = 1e-3

@@ -26,10 +26,7 @@ from typing import Any
 from geodesic_lightning.models.diffusion.model import DiffusionModel
 from geodesic_lightning.models.embedded import pipeline_folder
 
-__all__ = ["EMBEDDED_ALPHA", "DiffusionModel", "embedded"]
-
-# Density exponents of the shipped model by score; docs/study.md says how they were chosen.
-EMBEDDED_ALPHA = {"noise_prediction": 0.002, "contrast": 0.1}
+__all__ = ["DiffusionModel", "embedded"]
 
 # dB. Of 195 drawn cats, 60 of them drawn anew, every one comes back from its own latent at 26.7 or more;
 # of the 32 photographs, scans and logos in scikit-image and matplotlib none at more than 19.4. (Norms of latents
@@ -37,13 +34,11 @@ EMBEDDED_ALPHA = {"noise_prediction": 0.002, "contrast": 0.1}
 EMBEDDED_KNOWS = 23.0
 
 
-def embedded(
-    alpha: dict[str, float] | None = None, name: str = "embedded", **options: Any
-) -> DiffusionModel:
+def embedded(name: str = "embedded", **options: Any) -> DiffusionModel:
     """The small model of drawn cats that ships with the project; options as for DiffusionModel."""
     folder = str(pipeline_folder())
     options = {"knows": EMBEDDED_KNOWS, **options}
-    model = DiffusionModel(folder, alpha=alpha or EMBEDDED_ALPHA, name=name, **options)
+    model = DiffusionModel(folder, name=name, **options)
     model.source = model.source.replace(folder, "shipped")
     model.trust()  # it is known what it predicts
     return model

@@ -55,7 +55,7 @@ class DiffusionModel:
         pretrained: a diffusers folder, a single .safetensors file or a hub id, or several to try in
             order.
         scheduler: the sampler, its steps and the path's noise level.
-        alpha: the density exponent recommended for each score, by name.
+        alpha: density exponents by score's name, for those of which no strength is wanted.
         batch_size: latents a network call; auto begins with what should fit and halves where memory
             runs out.
         dtype: of the networks; auto is bfloat16 on a CUDA GPU that computes in it, float16 on an older

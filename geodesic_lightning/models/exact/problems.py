@@ -167,6 +167,12 @@ def _cloud(
     )
 
 
+def cloud(dimension: int, seed: int, sphere: bool, abar: float = 0.2) -> Mixture:
+    """A noised cloud at abar = 0.2 (noise level 0.6) in any dimension; its alpha is 1, which no one chose."""
+    name = f"cloud_{dimension}_{seed}"
+    return _cloud(name, dimension=dimension, alpha=1.0, abar=abar, seed=seed, sphere=sphere)
+
+
 def cloud_64() -> Mixture:
     """A noised cloud in 64 dimensions, abar = 0.5, in flat space."""
     return _cloud("cloud_64", dimension=64, alpha=0.05, abar=0.5, seed=6, sphere=False)
