@@ -34,7 +34,7 @@ def plain(
     norms: Tensor,
     places: Sequence[float],
     clean: Tensor | None,
-    ends: str = "given",
+    ends: str = "blended",
 ) -> "Decoder":
     """The maker of decoder=plain."""
     return Decoder(model, condition, given, norms, places, ends=ends)
@@ -64,7 +64,7 @@ class Decoder:
         norms: Tensor,
         places: Sequence[float] = (0.0, 1.0),
         *,
-        ends: str = "given",
+        ends: str = "blended",
     ) -> None:
         if ends not in ENDS:
             raise UserError(f"decoder.ends: got {ends!r}, expected one of {', '.join(ENDS)}.")

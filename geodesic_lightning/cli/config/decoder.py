@@ -8,7 +8,7 @@ from typing import Any
 class Plain:
     _target_: str = "geodesic_lightning.decoding.decoder.plain"
     _partial_: bool = True
-    ends: str = "given"
+    ends: str = "blended"
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Morph:
     guidance_middle: float | None = None
     guide: str = ""
     negative: str = ""
-    ends: str = "given"
+    ends: str = "blended"
 
 
 SCHEMAS = {

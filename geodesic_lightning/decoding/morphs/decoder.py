@@ -67,7 +67,7 @@ class MorphDecoder(Decoder):
         guidance_middle: float | None = None,
         guide: str = "",
         negative: str = "",
-        ends: str = "given",
+        ends: str = "blended",
     ) -> None:
         super().__init__(model, condition, given, norms, places, ends=ends)
         if len(self.places) != 2:
