@@ -163,7 +163,7 @@ class Problem:
             refuse_not_finite(scores)
             self._first = inner, scores
             found = [
-                pull(p, torch.cat([leg.ends[:1], s, leg.ends[1:]]), self.manifold)
+                pull(p, torch.cat([leg.ends[:1].to(s), s, leg.ends[1:].to(s)]), self.manifold)
                 for leg, p, s in zip(self.legs, points, scores.split(PIECES - 1))
             ]
             self._pull = sum(found) / len(found)

@@ -187,6 +187,8 @@ class Solver(L.LightningModule):
         found = found | {
             "score_evaluations": float(self.problem.evaluations),
             "seconds": self.seconds["solve"],
+            "alpha": self.problem.alpha,
+            "strength": self.strength,
         }
         once = {name for name in STEP if name not in self.report}
         if once:  # panels have the evaluations as their axis

@@ -229,7 +229,7 @@ class TestEnds:
         """The first places have them: a leg from an image to a mean."""
         whole, path, _ = self.soft()
         given = self.given()[:1]
-        decoder = Decoder(whole.model, whole.condition, given, whole.norms)
+        decoder = Decoder(whole.model, whole.condition, given, whole.norms, ends="given")
         found = decoder(path, torch.linspace(0, 1, 5))
         assert torch.equal(found[0], given[0])
         assert torch.equal(found[1:], whole(path, torch.linspace(0, 1, 5))[1:])

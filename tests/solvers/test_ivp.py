@@ -386,7 +386,9 @@ class Pictures:
 def test_the_last_frame_of_a_shot_is_not_a_given_image():
     shot = run(made("sphere_cloud", length=0.3))
     given = torch.full((1, 3, 2, 2), 7.0)
-    decoder = Decoder(Pictures(), lambda u: None, given, torch.tensor([20.0]), places=(0.0,))
+    decoder = Decoder(
+        Pictures(), lambda u: None, given, torch.tensor([20.0]), places=(0.0,), ends="given"
+    )
     frames = decoder(shot.path, torch.linspace(0, 1, 5))
     assert (frames[0] == 7).all()
     torch.testing.assert_close(frames[1:], torch.full((4, 3, 2, 2), 20.0))
