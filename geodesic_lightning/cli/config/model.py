@@ -39,6 +39,7 @@ class Embedded:
     _target_: str = "geodesic_lightning.models.diffusion.embedded"
     _partial_: bool = True
     name: str = "embedded"
+    alpha: dict[str, float] = field(default_factory=dict)
     lora: Any = None
     lora_scale: Any = 1.0
     embeddings: Any = field(default_factory=list)
