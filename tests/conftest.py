@@ -50,7 +50,9 @@ def as_before() -> Iterator[None]:
     logged = [(one, one.level, one.handlers[:]) for one in LOGGERS]
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
-    torch.default_generator.manual_seed(0)  # torch.manual_seed also notes a traceback for each kind of GPU
+    torch.default_generator.manual_seed(
+        0
+    )  # torch.manual_seed also notes a traceback for each kind of GPU
     try:
         yield
     finally:
