@@ -29,7 +29,7 @@ KEPT = (
 
 
 def bend(file: Path) -> float:
-    """Of the path in path.safetensors, on a sphere: its largest distance from the great circle, by that one's length."""
+    """Largest distance of a path on a sphere, path.safetensors, from the great circle, over that one's length."""
     found = load_file(file)
     ends, nodes = found["ends"].flatten(1).double(), found["nodes"].flatten(1).double()
     sphere = Sphere(float(ends.norm(dim=-1).mean()))
