@@ -2,7 +2,8 @@
 
 A bend is the largest distance of the geodesic's nodes from the manifold's own geodesic between the
 same ends, as a part of that geodesic's length. Clouds are noised surfaces of 512 points (as the
-standard problem sphere_cloud), in 16 to 16,384 dimensions, whose scores are exact.
+standard problem sphere_cloud), in 16 to 16,384 dimensions, whose scores are exact. The contrast is
+against no prompt.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.protocols import Score as AnyScore
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Score
-from geodesic_lightning.score.fields import Contrast, NoiseFree, NoisePrediction
+from geodesic_lightning.score.fields import Contrast, NoisePrediction
 
 PAIRS = tuple(f"eval_{k:02d}" for k in range(24))
 LEVELS = (0.4, 0.6, 0.8)
 STRENGTHS = (1.0, 1.5, 2.0)
-FIELDS = {field.name: field for field in (NoisePrediction, Contrast, NoiseFree)}
+FIELDS = {field.name: field for field in (NoisePrediction, Contrast)}
 MANIFOLDS = ("sphere", "means_and_norm", "euclidean")
 DIMENSIONS = (16, 64, 256, 1024, 4096, 16384)
 CLOUDS = 4

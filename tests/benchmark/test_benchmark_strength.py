@@ -13,10 +13,7 @@ def test_rows_of_clouds_and_cats_and_what_is_known_is_not_done_again(monkeypatch
     assert [(row.where, row.what) for row in rows] == [
         ("cloud, flat", "16"),
         ("cloud, sphere", "16"),
-        *(
-            ("cats, sphere", f"{field} at 0.4")
-            for field in ("noise_prediction", "contrast", "nfsd")
-        ),
+        *(("cats, sphere", f"{field} at 0.4") for field in ("noise_prediction", "contrast")),
     ]
     assert all(0.02 < row.bend < 0.3 and row.ratio > 1 for row in rows)
     assert not list(strength.run(embedded(), ("pair_mood",), (0.4,), {row.key for row in rows}))
