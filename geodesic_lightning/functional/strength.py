@@ -20,7 +20,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.protocols import Manifold
 
 PIECES = 4  # of the geodesic: what a solver's coarsest level scores first, so that nothing is scored for this alone
-DEFAULT = 1.25
+DEFAULT = 1.5
 
 
 @dataclass(frozen=True)
