@@ -220,7 +220,7 @@ class Score(Protocol):
         """The field at latents x (n, *shape) whose places are u (n,): like x.
 
         Args:
-            rng_step: which draw, of a field that has randomness; None is always the same, for measuring.
+            rng_step: which draw, of a field that has randomness; None takes none, for measuring.
         """
 
 

@@ -1,14 +1,17 @@
 """The boundary value scheme of Yu et al. (CVPR 2025), as its released code has it: the reference to compare with.
 
-Bisection levels of 1, 3, 7, … interior nodes at uniform u. At each node the velocity γ' is that of the piecewise great
-circle (the mean of its two sides), the acceleration γ'' that of a natural cubic spline through the nodes in the
-ambient space; with P removing γ' (and on the sphere first the radius),
+Bisection levels of 1, 3, 7, … interior nodes at uniform u. At each node the velocity γ' is that of the piecewise
+great circle (the mean of its two sides), the acceleration γ'' that of a natural cubic spline in the ambient space.
+The spline is fitted after every step, through all nodes; a bisection fits none, so that a level's first look is at the
+spline through the nodes of the last step. With P removing γ' (and on the sphere first the radius),
 
     x ← x + lr_k (P s + (1/α) P γ''/|γ'|²),   lr_k = lr (1 − k/K)/n   for n nodes at iteration k of K,
 
 then x is rescaled to the sphere. A level ends when k reaches 100 times its number, or at once, without a step, where
 the mean of |P s| is below the mean of the other term: near a geodesic the two are equal, so levels end early there.
 """
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +58,7 @@ class Paper(Optimizer):
         super().__init__(path, segments)
         self.lr, self.iterations, self.end_early = lr, iterations, end_early
         self.level_count = segments.bit_length() - 1
-        self._now |= {"level": 1, "iteration": 0}
+        self._now |= {"level": 1, "iteration": 0, "fitted": 2}
 
     def check(self, alpha: float, functional: Functional) -> None:
         """Its two terms are the density's own, and it divides by α."""
@@ -89,12 +92,25 @@ class Paper(Optimizer):
         """One interior node."""
         self.path.refine(2)
 
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`; states of version 0.1 are read too.
+
+        In those every spline is one through all nodes: such a run goes on as it was up to its next
+        change of level, and from there as one begun today.
+        """
+        state = self._of_former_version(state) if "param_groups" in state else state
+        super().load_state_dict({"fitted": 2 ** state.get("level", 1)} | state)
+
     @torch.no_grad()
     def step(self, evaluation: LegEvaluation) -> None:
         """Step, bisect or finish."""
         now, inner = self._now, evaluation.interior
         terms = density_and_bend(
-            evaluation.points, evaluation.scores[1:-1], evaluation.alpha, evaluation.manifold
+            evaluation.points,
+            evaluation.scores[1:-1],
+            evaluation.alpha,
+            evaluation.manifold,
+            now["fitted"],
         )
         sizes = torch.stack([term.norm(dim=-1).mean() for term in terms]).tolist()
         count, total = len(inner), self.level_count * self.iterations
@@ -110,6 +126,7 @@ class Paper(Optimizer):
         early = self.end_early and sizes[0] < sizes[1]
         if not early:
             self.path.set_nodes(inner + rate * (terms[0] + terms[1]))
+            now["fitted"] = count + 1
         if early or now["iteration"] >= now["level"] * self.iterations:
             now["level"] += 1
             if not self.finished:
@@ -117,17 +134,28 @@ class Paper(Optimizer):
 
 
 def density_and_bend(
-    points: Tensor, scores: Tensor, alpha: float, manifold: Manifold
+    points: Tensor,
+    scores: Tensor,
+    alpha: float,
+    manifold: Manifold,
+    fitted: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """P s and (1/α) P γ''/|γ'|² at the interior nodes, each (N−1, d), from points (N+1, d) and scores (N−1, d)."""
+    """P s and (1/α) P γ''/|γ'|² at the interior nodes, each (N−1, d), from points (N+1, d) and scores (N−1, d).
+
+    Args:
+        fitted: segments of the spline that γ'' is of, which divide N: its knots are every
+            (N/fitted)-th point. All points if not given.
+    """
     here, segments = points[1:-1], len(points) - 1
+    fitted = segments if fitted is None else fitted
     velocity = (
         (manifold.logmap(here, points[2:]) - manifold.logmap(here, points[:-2])) * segments / 2
     )
     unit = velocity / velocity.norm(dim=-1, keepdim=True)
-    knots = np.linspace(0, 1, segments + 1)
-    second = CubicSpline(knots, np.eye(segments + 1), bc_type="natural")(knots[1:-1], 2)
-    acceleration = torch.as_tensor(second, dtype=points.dtype, device=points.device) @ points
+    spline = CubicSpline(np.linspace(0, 1, fitted + 1), np.eye(fitted + 1), bc_type="natural")
+    second = spline(np.linspace(0, 1, segments + 1)[1:-1], 2)
+    knots = points[:: segments // fitted]
+    acceleration = torch.as_tensor(second, dtype=points.dtype, device=points.device) @ knots
     bend = manifold.proju(here, acceleration) / velocity.square().sum(-1, keepdim=True)
     return across(manifold.proju(here, scores), unit), across(bend, unit) / alpha
 

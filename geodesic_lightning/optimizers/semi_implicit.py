@@ -9,9 +9,13 @@ and ends a level when the predicted relative excess of length η = Σ r·F/(2N�
 tolerance. The step that foretold it is taken too: it costs nothing more, and leaves the excess well
 below what was foretold. η is the larger of that of F, which underrates directions softer than λ, and
 that of the accelerated step, which has seen them. Levels of doubling segments begin each from a
-spline through the last. `mode`:
+spline through the last.
 
-    fast    λ from the score's bound, halved, accelerated; where no bound is known, from secants
+Where no bound is known (a contrast, guidance) the score is curved along a few directions only, and a shift for all
+makes the others slow. There secants of every node stand for its curvature (secants.py), in place of Anderson's, and λ
+is half of what they did not foresee of the last move: it falls as they learn. `mode`:
+
+    fast    λ from the score's bound, halved, accelerated; where no bound is known, secants
     safe    λ the bound itself, no acceleration: on a score of bounded curvature the length never grows
     noisy   for random scores: no acceleration, steps min(1, 6/(k+1))·F, two levels, and the mean of
             the later half of the iterates as the answer
@@ -19,6 +23,7 @@ spline through the last. `mode`:
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,6 +34,7 @@ from geodesic_lightning.geometry.laplacian import Laplacian
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.anderson import extrapolate
 from geodesic_lightning.optimizers.base import Optimizer
+from geodesic_lightning.optimizers.secants import Secants, no_secants
 from geodesic_lightning.problems.evaluation import LegEvaluation
 
 MODES = ("auto", "fast", "safe", "noisy")
@@ -54,7 +60,7 @@ class SemiImplicit(Optimizer):
         tolerance: predicted relative excess of length at which the finest level stops, > 0.
         coarse_tolerance: the same for the coarser levels.
         iterations, coarse_iterations: the most steps of the finest and of each coarser level.
-        memory: differences that Anderson acceleration keeps.
+        memory: differences that Anderson acceleration keeps (secants are of the last eight moves).
         trust: the longest step of a node, as a part of the path's Euclidean length.
         mode: one of auto, fast, safe, noisy.
 
@@ -93,6 +99,7 @@ class SemiImplicit(Optimizer):
             "noisy": mode == "noisy",
             "probed": mode != "auto",
             "shift_rate": 0.0,
+            "secants": None,
             "converged": False,
             "finished": False,
         }
@@ -133,6 +140,11 @@ class SemiImplicit(Optimizer):
             return 24 if last else 16
         return (self.iterations if last else self.coarse_iterations) + 1
 
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`; states of version 0.1, which had no secants, are read too."""
+        state = self._of_former_version(state) if "param_groups" in state else state
+        super().load_state_dict({"secants": None} | state)
+
     def _begin_level(self) -> None:
         self._now.update(
             iteration=0,
@@ -160,13 +172,17 @@ class SemiImplicit(Optimizer):
         now, points, residual = self._now, evaluation.interior, evaluation.residual
         segments, manifold = len(points) + 1, evaluation.manifold
         laplacian = Laplacian(segments, residual.vector)
-        rate = self._shift_rate(evaluation)
+        rough = self._rough(evaluation)
+        rate = self._unforeseen(evaluation) if rough else self._shift_rate(evaluation)
         shift = residual.weight * rate
         step = manifold.proju(points, laplacian.solve(residual.vector, shift))
         size = laplacian.dual_norm(residual.vector)
-        move = (
-            self._damped(points, step) if self.noisy else self._accelerated(evaluation, step, size)
-        )
+        if rough:
+            move = self._corrected(evaluation, laplacian, step, shift)
+        elif self.noisy:
+            move = self._damped(points, step)
+        else:
+            move = self._accelerated(evaluation, step, size)
         gains = [(residual.vector * taken).sum().abs() for taken in (step, move)]
         excess = torch.stack(gains).max() / (2 * segments * residual.spacing**2)
         size, excess, shift = torch.stack([size, excess, shift]).tolist()
@@ -197,6 +213,41 @@ class SemiImplicit(Optimizer):
             now["shift_rate"] = max(0.5 * secant, now["shift_rate"] / 2)
         now["last_s"] = force
         return now["shift_rate"]
+
+    def _rough(self, evaluation: LegEvaluation) -> bool:
+        """The score pulls, and nothing is known of its curvature."""
+        fast = not self.noisy and self.mode != "safe"
+        return fast and evaluation.curvature_bound is None and bool(evaluation.residual.weight > 0)
+
+    def _secants(self, nodes: Tensor) -> Secants:
+        kept = self._now["secants"]
+        return no_secants(nodes) if kept is None else Secants(*kept)
+
+    def _unforeseen(self, evaluation: LegEvaluation) -> float:
+        """λ: half of what the secants did not foresee of the last move, or of λ; the move is then one of them."""
+        now, points, force = self._now, evaluation.interior, evaluation.residual.force
+        if now["last_x"] is not None:
+            secants, move, change = (
+                self._secants(points),
+                points - now["last_x"],
+                now["last_s"] - force,
+            )
+            missed = (change - secants.curvature(move)).norm() / move.norm().clamp_min(1e-30)
+            now["shift_rate"] = 0.5 * max(float(missed), now["shift_rate"])
+            newest = secants.with_newest(move, change)
+            now["secants"] = newest.moves, newest.changes
+        now["last_x"], now["last_s"] = points, force
+        return now["shift_rate"]
+
+    def _corrected(
+        self, evaluation: LegEvaluation, laplacian: Laplacian, step: Tensor, shift: Tensor
+    ) -> Tensor:
+        """The step with the secants' curvature; twice the plain one at most, where it nearly has no solution."""
+        residual, points = evaluation.residual, evaluation.interior
+        move = self._secants(points).solve(laplacian, residual.vector, shift, residual.weight)
+        move = evaluation.manifold.proju(points, move)
+        longest, most = (v.norm(dim=-1).max() for v in (move, step))
+        return move * (2 * most / longest.clamp_min(1e-30)).clamp_max(1.0)
 
     def _accelerated(self, evaluation: LegEvaluation, step: Tensor, size: Tensor) -> Tensor:
         """The Anderson step, or the plain one where the history misleads."""
@@ -259,5 +310,9 @@ class SemiImplicit(Optimizer):
             now["finished"] = True
             return
         now["level"] += 1
-        path.refine(self.levels[now["level"]])
+        segments = self.levels[now["level"]]
+        path.refine(segments)
+        if now["secants"] is not None:
+            finer = Secants(*now["secants"]).refined(segments)
+            now["secants"] = finer.moves, finer.changes
         self._begin_level()

@@ -55,7 +55,7 @@ class ScoredPath:
         """The score (n, d) at points (n, d) whose places on the path are u (n,).
 
         Args:
-            rng_step: which draw of a score that has randomness; None is always the same, for measuring.
+            rng_step: which draw of a score that has randomness; None takes none, for measuring.
         """
         # The clone makes ordinary tensors of inference tensors, so that autograd may carry them.
         with torch.inference_mode():
@@ -63,7 +63,7 @@ class ScoredPath:
         return scores.clone().to(points.dtype)
 
     def measure(self, points: Tensor | None = None) -> Measurement:
-        """Measure points (N+1, d), by default the path's: every one is scored, ends included, no fresh randomness.
+        """Measure points (N+1, d), by default the path's: every one is scored, ends included, without randomness.
 
         Where the length's own error estimate passes COARSE, or there is none, the middles of the
         pieces are scored too: a score that turns within a piece, as between the data of a narrow

@@ -3,7 +3,12 @@
 A latent x at the path's noise level τ is ᾱ_τ-scaled; σ_t = √(1 − ᾱ_t). A field (fields.py) may be looked at around τ
 instead of at it: t ~ U(τ − range, τ + range) and a fresh ε move x to t by x̂₀ = (x − σ_τ ε)/√ᾱ_τ,
 x_t = √ᾱ_t x̂₀ + σ_t ε.
+
+However a path was solved, it is measured by the field at τ, where x_t = x whatever ε: without randomness, and the same
+for all. (The ε that score distillation subtracts is then its mean, 0.)
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -26,9 +31,10 @@ class Score:
         timestep_range: (low, high) relative to the path's timestep τ, drawn anew at each call; (0, 0) is τ itself
             and the field is deterministic. With `absolute` the bounds are timesteps themselves.
         samples: draws averaged a call, in one batch.
+        chunk: latents that share a t; all of a call if not given. Each has an ε of its own all the same.
         weighting: uniform 1, variance 1 − ᾱ_t, inverse_deviation 1/σ_t.
         fresh: draw anew at each call; otherwise always the same draws, the same noise at every node, so that the
-            field is a fixed smooth function (common random numbers).
+            field is a fixed smooth function (common random numbers) and `chunk` is not looked at.
         seed: of the draws; draw k of seed s is the same on every machine.
         negative_prompt: of the fields that want one.
 
@@ -49,9 +55,14 @@ class Score:
         fresh: bool = True,
         seed: int = 0,
         negative_prompt: str = "",
+        chunk: int | None = None,
     ) -> None:
         if samples < 1:
             raise UserError(f"score.samples: got {samples}, expected at least 1.")
+        if chunk is not None and chunk < 1:
+            raise UserError(
+                f"score.chunk: got {chunk}, expected at least 1, or null for one timestep for all."
+            )
         if weighting not in WEIGHTS:
             raise UserError(
                 f"score.weighting: got {weighting!r}, expected one of {', '.join(WEIGHTS)}."
@@ -73,6 +84,7 @@ class Score:
         steps = model.timesteps
         self.low, self.high = (min(max(t + shift, 0), steps - 1) for t in timestep_range)
         self.samples, self.weighting, self.fresh, self.seed = samples, weighting, fresh, seed
+        self.chunk = chunk if fresh else None
         self.at_level = self.low == self.high == model.timestep and not isinstance(
             field, ScoreDistillation
         )
@@ -83,34 +95,48 @@ class Score:
     def __call__(self, x: Tensor, u: Tensor, rng_step: int | None = None) -> Tensor:
         """The field at latents x (n, *shape) whose places are u (n,): like x.
 
-        `rng_step` numbers the randomness; None always takes the same, for measuring.
+        `rng_step` numbers the randomness; None takes none, for measuring: the field at τ.
         """
-        moved, draws = zip(*(self._look(x, rng_step, k) for k in range(self._draws)))
-        times = torch.cat([torch.full((len(x),), d.t) for d in draws])
-        names, count = self.field.needs, len(x) * len(draws)
+        samples = 1 if self.at_level or rng_step is None else self.samples
+        moved, draws = zip(*(self._look(x, rng_step, k) for k in range(samples)))
+        chunks = self._chunks(x)
+        times = torch.cat(
+            [torch.full((len(c),), d.t) for look in draws for c, d in zip(chunks, look)]
+        )
+        names, count = self.field.needs, len(x) * samples
         latents = torch.cat(moved).repeat(len(names), *[1] * (x.dim() - 1))
-        embedding = torch.cat([self._embedding(name, u).repeat(len(draws), 1, 1) for name in names])
+        embedding = torch.cat([self._embedding(name, u).repeat(samples, 1, 1) for name in names])
         noise = self.model.noise_prediction(latents, times.repeat(len(names)), embedding).split(
             count
         )
         predictions = [dict(zip(names, parts)) for parts in zip(*(n.split(len(x)) for n in noise))]
-        return torch.stack([self.field.combine(n, d) for n, d in zip(predictions, draws)]).mean(0)
+        return torch.stack([self._combined(n, d) for n, d in zip(predictions, draws)]).mean(0)
+
+    def _combined(self, noise: dict[str, Tensor], draws: list[Draw]) -> Tensor:
+        """The field of one look, a draw a chunk."""
+        chunks = [dict(zip(noise, c)) for c in zip(*map(self._chunks, noise.values()))]
+        return torch.cat([self.field.combine(n, d) for n, d in zip(chunks, draws)])
 
     def _embedding(self, name: str, u: Tensor) -> Tensor:
         fixed = self._fixed.get(name)
         return self.condition(u) if fixed is None else fixed.expand(len(u), -1, -1)
 
-    @property
-    def _draws(self) -> int:
-        return 1 if self.at_level else self.samples
+    def _chunks(self, x: Tensor) -> Sequence[Tensor]:
+        """x in parts of one draw each."""
+        return x.split(self.chunk or max(len(x), 1))
 
-    def _look(self, x: Tensor, rng_step: int | None, sample: int) -> tuple[Tensor, Draw]:
-        """x moved to a timestep, and what was drawn to do so."""
-        model = self.model
-        if self.at_level:
-            return x, self._drawn(model.timestep, torch.zeros(()))
-        number = 0 if rng_step is None or not self.fresh else rng_step + 1
+    def _look(self, x: Tensor, rng_step: int | None, sample: int) -> tuple[Tensor, list[Draw]]:
+        """x moved to a timestep, chunk by chunk, and what was drawn to do so for each."""
+        chunks = self._chunks(x)
+        if self.at_level or rng_step is None:
+            return x, [self._drawn(self.model.timestep, torch.zeros(()))] * len(chunks)
+        number = rng_step + 1 if self.fresh else 0
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + number) * 1_009 + sample)
+        moved, draws = zip(*(self._moved(chunk, generator) for chunk in chunks))
+        return torch.cat(moved), list(draws)
+
+    def _moved(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Draw]:
+        model = self.model
         t = int(torch.randint(self.low, self.high + 1, (1,), generator=generator))
         noise = (
             torch.randn(x.shape if self.fresh else x.shape[1:], generator=generator)

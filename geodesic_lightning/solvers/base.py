@@ -205,6 +205,7 @@ class Solver(L.LightningModule):
         return {
             "solver": self.name,
             "score": self.problem.score.field.name,
+            "measured_by": measured_by(self.problem.score),
             **self.context,
             "weights": self.problem.score.model.source,
             **self.problem.score.model.facts,
@@ -232,6 +233,11 @@ class Solver(L.LightningModule):
                 self.path.points(), self.problem.alpha, self.path.manifold
             ),
         }
+
+
+def measured_by(score: Score) -> str:
+    """The field that lengths and densities are of, however the path was solved: at the path's timestep, sure."""
+    return f"{score.field.name} at t={score.model.timestep}"
 
 
 def readings(measured: Measurement) -> dict[str, float]:

@@ -11,7 +11,17 @@ import pytest
 from geodesic_lightning.cli.app import CONF
 
 KEYS = {
-    *("solver", "model", "seed", "frames", "u", "length", "length_start", "log_density"),
+    *(
+        "solver",
+        "model",
+        "seed",
+        "frames",
+        "u",
+        "length",
+        "length_start",
+        "log_density",
+        "measured_by",
+    ),
     *("score_evaluations", "unet_evaluations", "seconds", "metrics", "versions"),
 }
 RING = ("model=exact", "model.density=ring")

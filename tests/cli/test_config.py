@@ -1,9 +1,11 @@
 """The configuration: every choice of every group composes, is typed, and fits its constructor."""
 
 import inspect
+import re
 from collections.abc import Iterator
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
@@ -67,6 +69,83 @@ def test_an_experiment_yields_to_the_command_line():
     assert cfg.score.field["_target_"].endswith("NoiseFree")
     assert cfg.condition.steps == 7
     assert cfg.optimizer["_target_"].endswith("Paper")
+
+
+EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
+PRESETS = sorted((file.parent.name, file.stem) for file in (CONF / "preset").glob("*/*.yaml"))
+
+
+def written(*place: str) -> dict:
+    """What a file of conf/ says."""
+    return yaml.safe_load((CONF.joinpath(*place[:-1]) / f"{place[-1]}.yaml").read_text())
+
+
+def settings_of(group: str, choice: str) -> set[str]:
+    """Names that a choice of a group has: its schema's, and what its file adds."""
+    file = (CONF / group / f"{choice}.yaml").read_text()
+    schema = config.SCHEMAS[re.search(rf"- /(\w+)@(?:_here_|{group})", file)[1]]
+    return {*schema.__dataclass_fields__, *written(group, choice)}
+
+
+def choices_of(group: str) -> list[str]:
+    return [choice for of, choice in CHOICES if of == group]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_sets_what_every_choice_of_the_group_has(experiment):
+    groups = {group for group, _ in CHOICES}
+    said = written("experiment", experiment)
+    for group in groups & set(said):
+        for choice in choices_of(group):
+            missing = set(said[group]) - settings_of(group, choice)
+            assert not missing, f"experiment={experiment} {group}={choice}: no {missing}"
+
+
+@pytest.mark.parametrize(("group", "name"), PRESETS)
+def test_what_it_sets_of_one_choice_that_choice_has(group, name):
+    experiment, _, choice = name.partition("_")
+    assert experiment in EXPERIMENTS
+    assert choice in choices_of(group)
+    found = written("preset", group, name)
+    assert set(found[group]) <= settings_of(group, choice)
+    for other in set(found) - {group}:  # what comes with the choice: every choice of it has that
+        assert all(set(found[other]) <= settings_of(other, one) for one in choices_of(other))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("experiment=paper", "condition=prompt"),
+        ("experiment=keyframes", "data=pair_cat"),
+        ("experiment=extrapolate", "solver=bvp"),
+    ],
+)
+def test_an_experiment_composes_with_choices_that_it_was_not_made_for(words):
+    config.check(composed(*words))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes_with_every_choice_of_what_it_sets(experiment):
+    presets = {group for group, name in PRESETS if name.startswith(f"{experiment}_")}
+    for group, choice in CHOICES:
+        if group in presets | set(written("experiment", experiment)):
+            needed = NEEDED.get(f"{group}={choice}", NEEDED.get(choice, []))
+            config.check(composed(f"experiment={experiment}", f"{group}={choice}", *needed))
+
+
+def test_what_an_experiment_sets_of_one_choice_yields_to_the_command_line():
+    assert composed("experiment=paper", "condition.steps=500").condition.steps == 500
+    cfg = composed("experiment=extrapolate")
+    assert (cfg.solver.length, cfg.velocity.count) == (0.5, 3)
+
+
+def test_the_paper_s_recipe_shows_its_film_as_the_released_code_does():
+    cfg = composed("experiment=paper")
+    assert cfg.condition.steps == 60
+    assert cfg.retime["_target_"].endswith("EvenlyPerceived")
+    assert cfg.decoder.ends == "decoded"
+    assert cfg.score.chunk == 10
 
 
 def test_the_seed_reaches_every_part():

@@ -2,94 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from known import exact_problem
-from scipy.interpolate import CubicSpline
+from known import FLAT, exact_problem
+from released import release, terms
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.manifold import Sphere
 from geodesic_lightning.models.exact import DENSITIES, density
+from geodesic_lightning.models.exact.families import Slope
 from geodesic_lightning.optimizers.paper import Paper, bisect, density_and_bend
 from geodesic_lightning.optimizers.solve import solve
 
 PROBLEMS = ["gaussian", "mixture", "tube_64", "cloud_64", "sphere_cloud"]
 every = pytest.mark.parametrize("name", PROBLEMS)
-
-
-# -- the second derivation: numpy, one node at a time, the sphere by angles
-
-
-def angle(a, b):
-    return np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))
-
-
-def slerp(a, b, u):
-    w = angle(a, b)
-    return (np.sin((1 - u) * w) * a + np.sin(u * w) * b) / np.sin(w)
-
-
-def slerp_velocity(a, b, u):
-    """d/du of slerp."""
-    w = angle(a, b)
-    return w * (-np.cos((1 - u) * w) * a + np.cos(u * w) * b) / np.sin(w)
-
-
-def reject(v, direction):
-    return v - direction * (v @ direction) / (direction @ direction)
-
-
-def terms(x, score, alpha, sphere):
-    """P s and P γ''/(α|γ'|²) at the interior nodes of x (N+1, d)."""
-    count = len(x) - 1
-    acceleration = CubicSpline(np.linspace(0, 1, count + 1), x, bc_type="natural")
-    found = []
-    for i in range(1, count):
-        if sphere:
-            before, after = slerp_velocity(x[i - 1], x[i], 1), slerp_velocity(x[i], x[i + 1], 0)
-        else:
-            before, after = x[i] - x[i - 1], x[i + 1] - x[i]
-        velocity = count * (before + after) / 2
-        pull, bend = score[i - 1], acceleration(i / count, 2) / (velocity @ velocity)
-        if sphere:
-            pull, bend = reject(pull, x[i]), reject(bend, x[i])
-        found.append((reject(pull, velocity), reject(bend, velocity) / alpha))
-    return (np.array(part) for part in zip(*found))
-
-
-def release(problem, segments, lr=0.1, iterations=100, end_early=True):
-    """The whole scheme; yields the points (N+1, d) of each iteration, at last those of the end."""
-    sphere = isinstance(problem.manifold, Sphere)
-    radius = problem.manifold.radius if sphere else None
-    x = problem.manifold.geodesic(*problem.ends, torch.tensor([0, 0.5, 1.0]).double()).numpy()
-    level_count = int(np.log2(segments))
-    k = 0
-    for level in range(1, level_count + 1):
-        while k < level * iterations:
-            yield x
-            score = problem.score(torch.from_numpy(x[1:-1])).numpy()
-            pull, bend = terms(x, score, problem.alpha, sphere)
-            n = len(pull)
-            rate = lr * (1 - k / (level_count * iterations)) / n
-            k += 1
-            if end_early and (
-                np.linalg.norm(pull, axis=1).mean() < np.linalg.norm(bend, axis=1).mean()
-            ):
-                break
-            inner = x[1:-1] + rate * (pull + bend)
-            if sphere:
-                inner = radius * inner / np.linalg.norm(inner, axis=1, keepdims=True)
-            x = np.concatenate([x[:1], inner, x[-1:]])
-        if level < level_count:
-            middle = [slerp(a, b, 0.5) if sphere else (a + b) / 2 for a, b in itertools.pairwise(x)]
-            wider = np.empty((2 * len(x) - 1, x.shape[1]))
-            wider[::2], wider[1::2] = x, middle
-            x = wider
-    yield x
 
 
 class Followed(Paper):
@@ -152,6 +81,52 @@ def test_the_released_settings_end_where_the_description_does(name):
     torch.testing.assert_close(seen[-1], torch.from_numpy(expected[-1]), rtol=1e-5, atol=1e-7)
 
 
+def test_a_change_of_level_by_hand():
+    """Constant score (0, 1) and α = 2 between (±1, 0), one iteration a level, lr = 0.4: on paper.
+
+    Level 1: y = 0.4. Its natural spline has γ'' = (0, −3y/h² = −4.8) in the middle, h = ½, and half of
+    that at the quarters; that through the new midpoints would have −5.486 and −1.371. With lr = 0.4 · ½/3
+    the middle, γ' = (2, 0), moves by (1 − 4.8/4/2)/15, the left quarter, γ' = (2, 0.8), by
+    (1 − 2.4/4.64/2)/15 times P (0, 1) = (−1.6, 4)/4.64.
+    """
+    slope = Slope(
+        name="slope", alpha=2.0, sigma=1.0, manifold=FLAT,
+        slope=torch.tensor([0.0, 1.0]).double(),
+        ends=torch.tensor([[-1.0, 0.0], [1.0, 0.0]]).double(),
+    )  # fmt: skip
+    problem = exact_problem(slope)
+    made = Paper(problem.path, 4, lr=0.4, iterations=1)
+    made.prepare()
+    made.step(problem.evaluate().legs[0])
+    expected = [[-0.5, 0.2], [0, 0.4], [0.5, 0.2]]
+    np.testing.assert_allclose(problem.path.points()[1:-1], expected, atol=1e-12)
+    made.step(problem.evaluate().legs[0])
+    along, up = 1.6 / 4.64, 4 / 4.64
+    share = (1 - 2.4 / 4.64 / 2) / 15
+    quarter = 0.5 + share * along, 0.2 + share * up
+    expected = [[-quarter[0], quarter[1]], [0, 0.4 + 0.4 / 15], quarter]
+    np.testing.assert_allclose(problem.path.points()[1:-1], expected, atol=1e-12)
+    assert made.finished
+
+
+@pytest.mark.parametrize("taken", [5, 6, 7])
+def test_a_run_of_before_goes_on_as_it_was_up_to_its_next_change_of_level(taken):
+    """Release 0.1 kept no spline: it was always one through all nodes."""
+    problem = exact_problem("sphere_cloud", 8)
+    options = {"iterations": 5, "lr": 1e-4, "end_early": False}
+    made = Paper(problem.path, 8, **options)
+    problem.path.set_nodes(problem.path.points()[[2, 4, 6]])
+    former = {"begun": True, "level": 2, "iteration": taken}
+    made.load_state_dict({"state": {0: former}, "param_groups": [{"params": [0]}]})
+    begun = (problem.path.points().numpy(), 2, taken)
+    expected = [*release(density("sphere_cloud"), 8, **options, begun=begun)]
+    for points in expected[:-1]:
+        np.testing.assert_allclose(problem.path.points(), points, rtol=1e-6, atol=1e-8)
+        made.step(problem.evaluate().legs[0])
+    np.testing.assert_allclose(problem.path.points(), expected[-1], rtol=1e-6, atol=1e-8)
+    assert made.finished
+
+
 def test_counts_2600_evaluations():
     problem, seen, _ = run("gaussian", end_early=False, lr=1e-4)
     assert problem.evaluations == 2 + 100 * (1 + 3 + 7 + 15)
@@ -201,10 +176,11 @@ def test_bisection_keeps_nodes_and_puts_others_half_way(name):
     torch.testing.assert_close(sides[::2] + sides[1::2], manifold.dist(before[1:], before[:-1]))
 
 
-def test_a_resumed_run_is_the_run_that_never_stopped():
+@pytest.mark.parametrize("stopped", [9, 6, 12])  # within a level, and as one begins
+def test_a_resumed_run_is_the_run_that_never_stopped(stopped):
     def make():
         problem = exact_problem("gaussian", 8)
-        return problem, Paper(problem.path, 8, iterations=6, lr=1e-3)
+        return problem, Paper(problem.path, 8, iterations=6, lr=1e-3, end_early=False)
 
     def finish(problem, made, steps=None):
         made.prepare()
@@ -213,7 +189,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped():
             steps = None if steps is None else steps - 1
 
     problem, made = make()
-    finish(problem, made, 9)
+    finish(problem, made, stopped)
     path, state = problem.path.state_dict(), made.state_dict()
     path = {key: value.clone() for key, value in path.items()}
     finish(problem, made)

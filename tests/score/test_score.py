@@ -9,6 +9,9 @@ import torch
 from known import exact_score
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.geometry.manifold import Euclidean
+from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import (
@@ -19,6 +22,7 @@ from geodesic_lightning.score.fields import (
     score_from_noise,
 )
 
+AROUND = {"timestep_range": (-100, 99)}
 PROMPTS = {"": 0.5, "bad": -0.25}
 U = torch.tensor([0.0, 0.25, 1.0], dtype=torch.float64)
 
@@ -217,6 +221,41 @@ class TestMovedFields:
             alone.append(one(x, U, rng_step=3))
         torch.testing.assert_close(found, torch.stack(alone).mean(0))
 
+    @pytest.mark.parametrize("samples", [1, 3])
+    def test_a_chunk_of_nodes_shares_a_timestep(self, samples):
+        """As the released code has it: for 15 nodes two, each node with a noise of its own."""
+        u = torch.linspace(0, 1, 15, dtype=torch.float64)
+        x = points(shape=(15, 2, 4))
+        options = {"timestep_range": (-100, 99), "weighting": "variance", "samples": samples}
+        score = make(NoisePrediction(), chunk=10, **options)
+        found = score(x, u, 7)
+        moved, times, _ = score.model.calls[0]
+        shared = times.reshape(samples, 15)
+        assert all(len(set(look[:10].tolist())) == 1 for look in shared)
+        assert all(len(set(look[10:].tolist())) == 1 for look in shared)
+        assert (shared[:, 0] != shared[:, -1]).all()
+        # Each node by the formula of its own timestep: −w_t ε/σ_t with w = σ_t².
+        sigma = torch.tensor([score.model.sigma_at(int(t)) for t in times])[:, None, None]
+        one = times[:, None, None] / 1000 * moved + (1 + u).repeat(samples)[:, None, None]
+        expected = (-sigma * one).reshape(samples, 15, 2, 4).mean(0)
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+        assert torch.equal(found, make(NoisePrediction(), chunk=10, **options)(x, u, 7))
+        # The first chunk's draw is that of a call without chunks.
+        whole = make(NoisePrediction(), **options)
+        whole(x, u, 7)
+        assert whole.model.calls[0][1][0] == times[0]
+
+    def test_a_chunk_of_all_is_no_chunk(self):
+        x, options = points(), {"timestep_range": (-100, 99)}
+        plain = make(NoiseFree(), **options)(x, U, 3)
+        assert torch.equal(plain, make(NoiseFree(), chunk=3, **options)(x, U, 3))
+        assert not torch.equal(plain, make(NoiseFree(), chunk=2, **options)(x, U, 3))
+
+    def test_frozen_draws_are_one_for_all(self):
+        x, options = points(), {"timestep_range": (-100, 99), "fresh": False}
+        plain = make(Contrast(), **options)(x, U, 3)
+        assert torch.equal(plain, make(Contrast(), chunk=1, **options)(x, U, 3))
+
     def test_samples_cost_nothing_where_nothing_is_drawn(self):
         score = make(Contrast(), samples=7)
         score(points(), U)
@@ -234,9 +273,7 @@ class TestDraws:
         x = points()
         options = {"timestep_range": (-100, 99), "weighting": "variance"}
         found = [
-            make(NoisePrediction(), seed=s, **options)(x, U, d)
-            for s in (0, 1)
-            for d in (0, 1, None)
+            make(NoisePrediction(), seed=s, **options)(x, U, d) for s in (0, 1) for d in (0, 1, 2)
         ]
         for k, one in enumerate(found):
             assert not any(torch.equal(one, other) for other in found[:k])
@@ -255,24 +292,50 @@ class TestDraws:
         other.model.batch_size = batch
         assert torch.equal(one(x, U, 2), other(x, U, 2))
 
-    def test_measuring_always_draws_the_same(self):
-        score, x = make(NoisePrediction(), timestep_range=(-100, 99)), points()
-        assert torch.equal(score(x, U), score(x, U))
-        assert torch.equal(score(x, U, None), score(x, U, None))
-        assert not torch.equal(score(x, U, None), score(x, U, 0))
+    @pytest.mark.parametrize("fresh", [True, False])
+    @pytest.mark.parametrize(
+        "field", [NoisePrediction(), NoisePrediction(3.0), Contrast(3.0), NoiseFree()]
+    )
+    def test_measuring_is_the_sure_look_at_the_level(self, field, fresh):
+        options = {"samples": 3, "chunk": 2, "fresh": fresh, "weighting": "variance"}
+        score, x = make(field, timestep_range=(-100, 99), **options), points()
+        found = score(x, U)
+        assert [len(call[0]) for call in score.model.calls] == [3 * len(field.needs)]
+        assert set(score.model.calls[0][1].tolist()) == {600}
+        assert torch.equal(found, make(field, weighting="variance")(x, U, 5))
+        assert not torch.equal(found, score(x, U, 0))
+
+    def test_score_distillation_is_measured_by_its_mean_over_the_noise(self):
+        x, options = points(), {"timestep_range": (0, 0), "weighting": "variance"}
+        score = make(ScoreDistillation(3.0), **options)
+        many = make(ScoreDistillation(3.0), **options, samples=4000)
+        torch.testing.assert_close(score(x, U), many(x, U, 0), rtol=0, atol=4 * 0.6 / 4000**0.5)
 
     def test_common_draws_give_one_smooth_field(self):
         score = make(NoisePrediction(), timestep_range=(-100, 99), fresh=False)
         x = points()
         first = score(x, U, 0)
         assert torch.equal(first, score(x, U, 1))
-        assert torch.equal(first, score(x, U, None))
         assert not score.stochastic
         # The same noise at every node: equal latents at equal places get equal scores.
         same = score(x[:1].expand(3, -1, -1), U[:1].expand(3), 0)
         torch.testing.assert_close(same, same[:1].expand_as(same), rtol=0, atol=0)
         # And batches do not matter.
         torch.testing.assert_close(score(x[1:2], U[1:2], 3), first[1:2])
+
+
+@pytest.mark.parametrize("options", [AROUND | {"chunk": 2}, AROUND | {"fresh": False}])
+def test_a_path_is_measured_by_the_sure_field_however_it_was_solved(options):
+    def problem(**options):
+        ends = torch.tensor([[2.0, 0.0], [0.0, 1.5]]).double()
+        path = Path(*ends, Euclidean(), 8)
+        return Problem(path, Score(Gaussian(), condition(), NoisePrediction(), **options), 0.3)
+
+    random, sure = problem(**options), problem()
+    random.evaluate(), random.evaluate()
+    found, expected = random.measure(), sure.measure()
+    assert found.length == expected.length
+    assert torch.equal(found.log_density, expected.log_density)
 
 
 @pytest.mark.parametrize("guidance", [1.0, 7.0])
@@ -289,7 +352,7 @@ def test_the_plain_score_of_a_gaussian_is_exact_where_it_was_moved_to():
     score = Score(model, condition(), NoisePrediction(), timestep_range=(-200, 200))
     x = points(shape=(3, 2))
     for draw in range(5):
-        moved, drawn = score._look(x, draw, 0)
+        moved, (drawn,) = score._look(x, draw, 0)
         torch.testing.assert_close(score(x, U, draw), model.exact(moved, drawn.t))
         # x_t of a latent of x_τ's law has x_t's law only when ε is its own; its mean is right.
         level, there = model.alpha_cumprod(600), model.alpha_cumprod(drawn.t)
@@ -342,6 +405,7 @@ class TestRefuses:
         ("options", "said"),
         [
             ({"samples": 0}, r"score\.samples: got 0"),
+            ({"chunk": 0}, r"score\.chunk: got 0, expected at least 1, or null"),
             ({"weighting": "loud"}, "uniform, variance, inverse_deviation"),
             ({"timestep_range": (3, 2)}, r"score\.timestep_range"),
         ],

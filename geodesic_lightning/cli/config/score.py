@@ -44,6 +44,7 @@ class Score:
     fresh: bool = True
     seed: int = "${seed}"  # type: ignore[assignment]
     negative_prompt: str = ""
+    chunk: int | None = None
 
 
 SCHEMAS = {
