@@ -27,6 +27,7 @@ from torch import Tensor
 from geodesic_lightning.data.clip import Clip, clip
 from geodesic_lightning.data.frames import Frames, image, pair
 from geodesic_lightning.data.keyframes import keyframes
+from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.decoding.decoder import Decoder, plain
 from geodesic_lightning.decoding.retime import Timing
 from geodesic_lightning.errors import UserError
@@ -141,7 +142,7 @@ class Solution:
         Raises:
             UserError: the folder already holds a run, or cannot be written.
         """
-        folder = FilePath(folder).expanduser()
+        folder = expanded(folder)
         if (folder / "summary.json").exists():
             raise UserError(
                 f"{folder} already holds a run, expected a new folder: nothing is overwritten."

@@ -34,6 +34,7 @@ from geodesic_lightning.cli.resume import (
 )
 from geodesic_lightning.cli.run_folder import refuse_taken, set_aside
 from geodesic_lightning.cli.sweep import objective
+from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.trainer.quiet import silence
 
@@ -77,7 +78,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     """One run, from configuration to summary.json; returns the summary."""
     began = time.perf_counter()
     config.check(cfg)
-    folder = Path(cfg.folder).expanduser()
+    folder = expanded(cfg.folder)
     # A sweep's folder is its own: what stands in a job's is of the job itself, killed or queued again.
     resume = checkpoint((sweep.folder() and set_aside(folder)) or cfg.resume)
     cfg.seed = settled_seed(cfg.seed, former_seed(resume))

@@ -1,6 +1,5 @@
 """The configuration, composed: from the folders of conf/ and what was typed."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from geodesic_lightning.cli import config
 from geodesic_lightning.cli.machine import process_count
+from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 
 # In a clone conf/ stands beside the package, in a wheel inside it.
@@ -62,7 +62,7 @@ def early(words: Sequence[str]) -> Early:
         return Early(
             _processes(cfg),
             bool(cfg.debug),
-            None if resume is None else os.path.expanduser(str(resume)),
+            None if resume is None else str(expanded(str(resume))),
         )
     return Early(debug="debug=true" in words)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 
 
@@ -118,7 +119,7 @@ def checkpoint(resume: str | Path | None) -> str | None:
     """
     if resume is None:
         return None
-    folder = Path(resume).expanduser()
+    folder = expanded(resume)
     found = folder / "checkpoints" / "last.ckpt" if folder.is_dir() else folder
     if found.is_file():
         return str(found)

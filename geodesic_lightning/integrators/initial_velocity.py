@@ -13,13 +13,13 @@ says how far, negative the other way.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.manifold import Manifold
@@ -271,7 +271,7 @@ def read_path(path: str) -> tuple[Tensor, float | None]:
     """Points (N+1, d) of a path.safetensors, or of the run's folder it is in, and the path's α."""
     from safetensors import SafetensorError, safe_open
 
-    file = FilePath(path).expanduser()
+    file = expanded(path)
     file = file / "path.safetensors" if file.is_dir() else file
     if not file.is_file():
         raise UserError(f"velocity.path: {file} does not exist; give the folder of a solved run.")

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.score.condition import (
     Condition,
@@ -68,7 +69,7 @@ def textual_inversion(
     file = (
         None
         if cache is None
-        else Path(cache).expanduser() / f"{_fingerprint(model, latents, settings)}.safetensors"
+        else expanded(cache) / f"{_fingerprint(model, latents, settings)}.safetensors"
     )
     found = _read(file)
     if found is None:

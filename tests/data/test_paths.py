@@ -81,3 +81,34 @@ def test_avif_and_heic_are_pictures_of_a_folder(tmp_path):
     for name in ("a.avif", "b.HEIC", "c.txt"):
         (tmp_path / name).touch()
     assert [p.name for p in pictures_in(tmp_path)] == ["a.avif", "b.HEIC"]
+
+
+NOBODY = "~nobody-of-this-name/x"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (f"model.pretrained={NOBODY}", "model=diffusers"),
+        (f"resume={NOBODY}",),
+        (f"velocity.path={NOBODY}", "solver=ivp", "velocity=continue"),
+        ("model=embedded", f"model.lora={NOBODY}"),
+        ("model=embedded", f"model.embeddings=[{NOBODY}]"),
+    ],
+    ids=lambda words: words[0].split("=")[0],
+)
+def test_a_home_of_nobody_is_one_sentence_everywhere(geodesic, words):
+    quoted = [word.replace(NOBODY, f"'{NOBODY}'") for word in words]
+    run = geodesic(*quoted, "callbacks=none")
+    assert run.code == 1
+    assert NOBODY in run.err
+    assert "home directory" not in run.err
+    assert len(run.err.strip().splitlines()) == 1
+
+
+def test_no_other_way_to_expand_a_home_is_taken():
+    import geodesic_lightning
+
+    core = Path(geodesic_lightning.__file__).parent
+    found = [f for f in core.rglob("*.py") if ".expanduser(" in f.read_text(encoding="utf-8")]
+    assert sorted(f.name for f in found) == ["machine.py", "paths.py"]

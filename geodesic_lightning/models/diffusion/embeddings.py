@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion.folder import is_pointer, pointer_words
 
@@ -52,7 +53,7 @@ def read_embeddings(files: str | Sequence[str]) -> list[Embedding]:
         UserError: there is no such file, or it holds no embedding in a layout that is known.
     """
     names = [files] if isinstance(files, str | Path) else files
-    found = [one for name in names for one in _read(Path(name).expanduser())]
+    found = [one for name in names for one in _read(expanded(name))]
     words = [one.word for one in found]
     if twice := next((word for word in words if words.count(word) > 1), None):
         raise UserError(

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion.failures import SAFE, Refused, why
 from geodesic_lightning.models.diffusion.folder import (
@@ -130,9 +131,9 @@ def tokenizer(source: Source) -> Any:
     import transformers
 
     for candidate in _listed(source.pretrained):
-        single = Path(candidate).expanduser().is_file()
+        single = expanded(candidate).is_file()
         for name in _listed(source.config) if single else [candidate]:
-            folder = Path(name).expanduser()
+            folder = expanded(name)
             where = str(folder) if folder.is_dir() else name
             try:
                 with hushed(), _connection(source, name) as reached:
@@ -154,7 +155,7 @@ def _listed(value: str | Sequence[str]) -> list[str]:
 @contextmanager
 def _connection(source: Source, name: str) -> Iterator[Source]:
     """The source as it can be had now: from this machine alone, if a hub that is needed is silent."""
-    needed = not source.local_files_only and not Path(name).expanduser().exists()
+    needed = not source.local_files_only and not expanded(name).exists()
     if needed and not hub_answers():
         with offline():
             yield replace(source, local_files_only=True)
@@ -163,7 +164,7 @@ def _connection(source: Source, name: str) -> Iterator[Source]:
 
 
 def _open(candidate: str, source: Source) -> Loaded:
-    path = Path(candidate).expanduser()
+    path = expanded(candidate)
     if path.is_dir():
         variant = check(path, source.without, source.allow_pickle, source.variant)
         return Loaded(_from_folder(str(path), replace(source, variant=variant)), str(path))
@@ -230,7 +231,7 @@ def _from_file_and(config: str, path: Path, source: Source) -> Loaded:
     """A single file with the configuration of a folder or of a repository."""
     import diffusers
 
-    local = Path(config).expanduser()
+    local = expanded(config)
     where = str(local) if local.is_dir() else config
     hub = {"local_files_only": source.local_files_only}
     index = diffusers.DiffusionPipeline.load_config(where, **hub)

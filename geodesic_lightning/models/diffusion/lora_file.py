@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion.folder import is_pointer, pointer_words
 
@@ -51,7 +52,7 @@ def add_lora(pipeline: Any, lora: str, scale: float = 1.0) -> Path:
     Raises:
         UserError: there is no such file, it holds none, or they do not fit the pipeline.
     """
-    file = _file(Path(lora).expanduser())
+    file = _file(expanded(lora))
     if is_pointer(file):
         raise UserError(f"model.lora: {pointer_words(file, file.parent)}.")
     try:
