@@ -34,6 +34,7 @@ from geodesic_lightning.cli.resume import (
 )
 from geodesic_lightning.cli.run_folder import refuse_taken, set_aside
 from geodesic_lightning.cli.sweep import objective
+from geodesic_lightning.cli.words import as_typed
 from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.trainer.quiet import silence
@@ -219,7 +220,7 @@ def main() -> None:
     # Idle threads of OpenMP wait asleep: where other programs want the cores too, waiting awake costs both dearly.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     forgiving_terminal()
-    sys.argv[1:] = at_home(sys.argv[1:])
+    sys.argv[1:] = as_typed(at_home(sys.argv[1:]), CONF)
     known = early(sys.argv[1:])
     if known.resume:
         sys.argv[1:] = with_former(sys.argv[1:], known.resume)

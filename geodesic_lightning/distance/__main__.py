@@ -120,6 +120,7 @@ def images_of(words: Sequence[str]) -> list[Path]:
 def configured(overrides: Sequence[str]) -> Any:
     """The configuration of these settings, checked."""
     from geodesic_lightning.cli.compose import composed
+    from geodesic_lightning.cli.words import as_typed
 
     for word in overrides:
         name = word.split("=")[0].lstrip("+~")
@@ -129,7 +130,7 @@ def configured(overrides: Sequence[str]) -> Any:
                 f"expected settings of {', '.join(HEEDED)}: leave it out."
             )
     now = datetime.now()
-    return composed([f"folder=outputs/{now:%Y-%m-%d}/{now:%H-%M-%S}", *overrides])
+    return composed([f"folder=outputs/{now:%Y-%m-%d}/{now:%H-%M-%S}", *as_typed(overrides)])
 
 
 def device() -> Any:

@@ -1,0 +1,134 @@
+"""Free text on the command line: prompts, files, folders and names are taken as they are typed.
+
+Hydra reads values by a grammar of its own, in which a cat (sly) is a mistake, a, b two values and
+2024_01_15 a number. Settings that are text by their schema are quoted for it here, where the grammar
+would read something else. In a sweep commas separate values: there quotes decide, as Hydra has it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from geodesic_lightning.cli import config
+
+TEXT, TEXTS, NUMBERS, OTHER = "text", "list of texts", "list of numbers", "other"
+
+
+def as_typed(words: Sequence[str], conf: Path | None = None) -> list[str]:
+    """The words of a command line, free text among them quoted for Hydra; a sweep's stay as they are.
+
+    Args:
+        conf: the folder of choices, for experiments that sweep without being told to.
+    """
+    return list(words) if sweeps(words, conf) else [quoted(word) for word in words]
+
+
+def sweeps(words: Sequence[str], conf: Path | None = None) -> bool:
+    """The command is of several runs."""
+    if {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(words):
+        return True
+    chosen = [word.partition("=")[2] for word in words if word.startswith("experiment=")]
+    files = [conf / "experiment" / f"{name}.yaml" for name in chosen] if conf else []
+    return any(f.is_file() and "MULTIRUN" in f.read_text(encoding="utf-8") for f in files)
+
+
+def quoted(word: str) -> str:
+    """One word, its value in quotes where it is text and Hydra would not read it as it stands."""
+    key, sign, value = word.partition("=")
+    kinds = _kinds(key.lstrip("+"))
+    if not sign or not kinds or value in ("", "null") or _in_quotes(value):
+        return word
+    read = _read(word)
+    if value.startswith("[") and value.endswith("]") and kinds & {TEXTS, OTHER}:
+        if read is not None and (OTHER in kinds or _texts(read)):
+            return word
+        parts = [part if _in_quotes(part) else _quote(part) for part in _split(value[1:-1])]
+        return f"{key}=[{','.join(parts)}]" if TEXTS in kinds or read is None else word
+    prompt = "prompt" in key.rpartition(".")[2]
+    if kinds <= {TEXT, NUMBERS}:
+        plain = read is not None and not read.is_sweep_override() and _as(read, value, kinds)
+        return (
+            word if plain and not (prompt and "${" in value) else f"{key}={_quote(value, prompt)}"
+        )
+    return word if read is not None and not read.is_sweep_override() else f"{key}={_quote(value)}"
+
+
+def _read(word: str) -> Override | None:
+    """As Hydra reads it; None where it cannot."""
+    try:
+        return OverridesParser.create().parse_override(word)
+    except Exception:  # a mistake in its grammar, of whatever class
+        return None
+
+
+def _as(read: Override, value: str, kinds: frozenset[str]) -> bool:
+    """Hydra reads the value as it was typed, or as a list where there may be one."""
+    found = read.value()
+    return found == value or (NUMBERS in kinds and isinstance(found, list))
+
+
+def _texts(read: Override) -> bool:
+    value = read.value()
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _in_quotes(value: str) -> bool:
+    value = value.strip()
+    return len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+
+
+def _quote(value: str, literal: bool = False) -> str:
+    """In double quotes, as Hydra's grammar has them; with `literal` ${…} is no reference but text."""
+    inside = re.sub(r'(\\*)("|$)', lambda m: 2 * m[1] + ('\\"' if m[2] else ""), value.strip())
+    if literal:
+        inside = re.sub(r"(?<!\\)\$\{", r"\\${", inside)
+    return f'"{inside}"'
+
+
+def _split(text: str) -> Iterator[str]:
+    """Elements of a list as typed: at its commas, but for those in quotes and brackets."""
+    depth, mark, found = 0, "", ""
+    for letter in text:
+        if mark:
+            mark = "" if letter == mark else mark
+        elif letter in "\"'" and not found.strip():
+            mark = letter
+        elif letter in "([{":
+            depth += 1
+        elif letter in ")]}":
+            depth -= 1
+        if letter == "," and not mark and depth <= 0:
+            yield found.strip()
+            found = ""
+        else:
+            found += letter
+    if found.strip():
+        yield found.strip()
+
+
+@cache
+def _kinds(key: str) -> frozenset[str]:
+    """What the schemas of its group say that a setting may be."""
+    group, _, rest = key.partition(".")
+    name = rest.rpartition(".")[2] or group
+    if not rest:
+        nodes: list[Any] = [config.Config]
+    else:
+        rooms = [room for room in config.GROUPS if room.__name__.rpartition(".")[2] == group]
+        nodes = [node for room in rooms for node in room.SCHEMAS.values()]
+    hints = [get_type_hints(node).get(name) for node in nodes]
+    return frozenset(_kind(hint) for hint in hints if hint is not None)
+
+
+def _kind(hint: Any) -> str:
+    options = [one for one in get_args(hint) if one is not type(None)]
+    if hint is str or (options == [str] and not str(hint).startswith("list")):
+        return TEXT
+    if hint == list[str] or list[str] in options:
+        return TEXTS
+    return NUMBERS if str(hint).startswith("list[") else OTHER
