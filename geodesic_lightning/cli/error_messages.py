@@ -131,7 +131,12 @@ def _words(hint: Any) -> str:
 
 
 def _setting(error: OmegaConfBaseException) -> str:
-    return f"{error.full_key or 'A setting'}: {_first_line(error)}."
+    text = _first_line(error)
+    if found := re.match(
+        r"Interpolation key '(\w+)' not found", text
+    ):  # of a group that was taken away
+        return f"{found[1]} is not set: give {found[1]}=…"
+    return f"{error.full_key or 'A setting'}: {text}."
 
 
 def _composition(error: ConfigCompositionException) -> str:

@@ -44,6 +44,8 @@ def quoted(word: str) -> str:
     if not sign or not kinds or value in ("", "null") or _in_quotes(value):
         return word
     read = _read(word)
+    if read is None and value.startswith("[") and not value.endswith("]") and kinds != {TEXT}:
+        return word  # a list that is not finished, which Hydra tells
     if value.startswith("[") and value.endswith("]") and kinds & {TEXTS, OTHER}:
         if read is not None and (OTHER in kinds or _texts(read)):
             return word
@@ -86,7 +88,8 @@ def _quote(value: str, literal: bool = False) -> str:
     """In double quotes, as Hydra's grammar has them; with `literal` ${…} is no reference but text."""
     inside = re.sub(r'(\\*)("|$)', lambda m: 2 * m[1] + ('\\"' if m[2] else ""), value.strip())
     if literal:
-        inside = re.sub(r"(?<!\\)\$\{", r"\\${", inside)
+        # Three: a run resolves its settings once, and what it then reads is resolved again.
+        inside = re.sub(r"(?<!\\)\$\{", r"\\\\\\${", inside)
     return f'"{inside}"'
 
 
@@ -122,7 +125,8 @@ def _kinds(key: str) -> frozenset[str]:
         rooms = [room for room in config.GROUPS if room.__name__.rpartition(".")[2] == group]
         nodes = [node for room in rooms for node in room.SCHEMAS.values()]
     hints = [get_type_hints(node).get(name) for node in nodes]
-    return frozenset(_kind(hint) for hint in hints if hint is not None)
+    found = frozenset(_kind(hint) for hint in hints if hint is not None)
+    return found if rest else found & {TEXT}  # else a group's choice
 
 
 def _kind(hint: Any) -> str:

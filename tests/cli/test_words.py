@@ -70,10 +70,10 @@ def test_a_reference_in_a_prompt_is_text():
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=24))
 def test_any_text(text):
     stripped = text.strip()
-    if stripped in ("", "null") or stripped[0] in "\"'":
+    if stripped in ("", "null") or stripped[0] in "\"'" or "${" in stripped:
         return
     found = read(quoted(f"data.prompt_start={stripped}"))
-    assert found.replace("\\${", "${") == stripped
+    assert found == stripped
 
 
 def test_in_a_sweep_quotes_decide():
