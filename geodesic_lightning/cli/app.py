@@ -35,9 +35,12 @@ from geodesic_lightning.cli.resume import (
 from geodesic_lightning.cli.run_folder import refuse_taken, set_aside
 from geodesic_lightning.cli.sweep import objective
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.solvers.stages import Stages
 from geodesic_lightning.trainer.quiet import silence
 
 PACKAGE = "geodesic_lightning"
+# When the command began, until a run of it has taken that for its own beginning.
+_begun: list[float] = []
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -75,7 +78,8 @@ def task(cfg: DictConfig) -> dict | float | None:
 
 def run(cfg: DictConfig) -> dict[str, Any]:
     """One run, from configuration to summary.json; returns the summary."""
-    began = time.perf_counter()
+    stages = Stages("start", _begun.pop() if _begun else None)
+    stages.enter("load")
     config.check(cfg)
     folder = Path(cfg.folder).expanduser()
     # A sweep's folder is its own: what stands in a job's is of the job itself, killed or queued again.
@@ -91,11 +95,10 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
     from geodesic_lightning.report.files import write_json
     from geodesic_lightning.score.long_prompts import check_before_loading
-    from geodesic_lightning.solvers.assemble import Clock, assemble
+    from geodesic_lightning.solvers.assemble import assemble
     from geodesic_lightning.trainer import loop
     from geodesic_lightning.trainer.checkpoint_io import replace
 
-    clock = Clock(began=began)
     silence()
     parts = parts_of(cfg)
     rehearse(parts)
@@ -106,15 +109,15 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     lightning.seed_everything(cfg.seed, verbose=False)
     model = make_model(scheduler=instantiate(cfg.scheduler))
     model.to(trainer.strategy.root_device)
-    clock.lap("load")
-    context = {"model": model.name, "seed": cfg.seed, "seconds": clock.seconds}
-    solver = assemble(model, frames, **parts, clock=clock, context=context)
+    context = {"model": model.name, "seed": cfg.seed}
+    solver = assemble(model, frames, **parts, context=context, stages=stages)
     if resume:
         check_resumable(resume, solver)
         if "checkpoint" in cfg.callbacks:  # so that this run can be resumed from its start
             replace(folder / "checkpoints" / "last.ckpt", Path(resume).read_bytes())
-    for logger in loggers:
-        logger.log_hyperparams(OmegaConf.to_container(cfg))
+    with stages.at("log"):
+        for logger in loggers:
+            logger.log_hyperparams(OmegaConf.to_container(cfg))
     unshown: BaseException | None = None
     try:
         summary = loop.run(trainer, solver, resume)
@@ -125,10 +128,11 @@ def run(cfg: DictConfig) -> dict[str, Any]:
             raise
         print(interrupted(folder, trainer.global_step, sweep.folder()), file=sys.stderr)
         sys.exit(code)
-    summary["seconds"]["total"] = time.perf_counter() - began
     summary["metrics"] = {name: float(value) for name, value in trainer.callback_metrics.items()}
     summary["versions"] = versions()
     summary["overrides"] = sweep.overrides()
+    summary["seconds"] = solver.seconds
+    summary["seconds"]["total"] = sum(summary["seconds"].values())
     write_json(folder / "summary.json", summary)
     if unshown is not None:
         told = explain(unshown) or f"{type(unshown).__name__}: {unshown}"
@@ -211,8 +215,13 @@ def versions() -> dict[str, str]:
     }
 
 
-def main() -> None:
-    """Run, and tell the user's errors in one sentence; `debug=true` shows their traceback."""
+def main(began: float | None = None) -> None:
+    """Run, and tell the user's errors in one sentence; `debug=true` shows their traceback.
+
+    Args:
+        began: when the command did, a time.perf_counter(); now if not given.
+    """
+    _begun[:] = [time.perf_counter() if began is None else began]
     # Hydra then raises what went wrong, and we say it.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Idle threads of OpenMP wait asleep: where other programs want the cores too, waiting awake costs both dearly.

@@ -74,6 +74,7 @@ class Decoder:
             )
         self.model, self.condition, self.given, self.norms = model, condition, given, norms
         self.places, self.ends = tuple(float(place) for place in places), ends
+        self._roughly = False
 
     def with_norms(self, norms: Tensor) -> Self:
         """The same decoder for latents of other norms (n,)."""
@@ -85,14 +86,34 @@ class Decoder:
         """Images (m, 3, H, W) float32 in [0, 1], on the CPU, at places u (m,)."""
         if self.given is None or self.ends == "decoded":
             return self.decoded(path, u)
-        images = self._blended(path, u) if self.ends == "blended" else self.decoded(path, u)
+        images = self._blended(path, u) if self.ends == "blended" else self._between(path, u)
         for place, image in zip(self.places, self.given):
             images[_at(u, place)] = image.to(images)
         return images
 
+    def rough(self, path: AnyPath, u: Tensor) -> Tensor:
+        """As __call__, in the few passes of `model.sketch`: to look at, and to compare neighbours."""
+        other = copy.copy(self)
+        other._roughly = True
+        return other(path, u)
+
+    def cost(self, frames: int, rough: bool = False) -> int:
+        """Network passes of so many frames that are decoded."""
+        return frames * (self.model.rough_passes if rough else self.model.passes)
+
     def decoded(self, path: AnyPath, u: Tensor) -> Tensor:
         """As __call__, whatever images are given."""
         return self._images(path, u).float().cpu().clone()
+
+    def _between(self, path: AnyPath, u: Tensor) -> Tensor:
+        """Decoded images, with room at the places whose images are given: nothing is decoded there."""
+        assert self.given is not None
+        places = self.places[: len(self.given)]
+        new = ~torch.stack([_at(u, place) for place in places]).any(0)
+        images = self.given.new_zeros(len(u), *self.given.shape[1:], dtype=torch.float32).cpu()
+        if new.any():
+            images[new] = self.decoded(path, u[new])
+        return images
 
     def _blended(self, path: AnyPath, u: Tensor) -> Tensor:
         """Decoded images with what is left of the given ones' residuals (blend.py), within [0, 1]."""
@@ -108,7 +129,8 @@ class Decoder:
 
     def _images(self, path: AnyPath, u: Tensor) -> Tensor:
         x = path.chart(self._own(path, u))
-        return self.model.decode(self.model.denoise(x, self.condition(u.to(x))))
+        down = self.model.sketch if self._roughly else self.model.denoise
+        return self.model.decode(down(x, self.condition(u.to(x))))
 
     def _own(self, path: AnyPath, u: Tensor) -> Tensor:
         """Points (m, d) at places u (m,) with the images' own statistics, even between places."""

@@ -99,7 +99,9 @@ def cubic(path, u):
 
 def test_perceived_changes_become_even():
     solver = SimpleNamespace(
-        path=EVEN, decoder=cubic, problem=SimpleNamespace(score=SimpleNamespace(model=Eye()))
+        path=EVEN,
+        rough=partial(cubic, None),
+        problem=SimpleNamespace(score=SimpleNamespace(model=Eye())),
     )
     shares = torch.linspace(0, 1, 65)
     before = distances([cubic(None, shares)])
@@ -117,7 +119,9 @@ def jump(path, u):
 def test_another_round_looks_into_a_jump():
     """What jumps between two frames is laid out within it as if it were even; the next round knows better."""
     solver = SimpleNamespace(
-        path=EVEN, decoder=jump, problem=SimpleNamespace(score=SimpleNamespace(model=Eye()))
+        path=EVEN,
+        rough=partial(jump, None),
+        problem=SimpleNamespace(score=SimpleNamespace(model=Eye())),
     )
     shares = torch.linspace(0, 1, 17)
     uneven = []
@@ -158,9 +162,11 @@ def test_a_film_keeps_its_number_of_frames_and_its_ends(timing):
         "perceptual": EvenlyPerceived(perceptual.embedded),
         "beta": BetaPrior(perceptual.embedded),
     }[timing]
-    seen = partial(lambda path, u: model.decode(path.at(u)))
     solver = SimpleNamespace(
-        path=problem.path, decoder=seen, problem=problem, measurement=problem.measure()
+        path=problem.path,
+        rough=lambda u: model.decode(problem.path.at(u)),
+        problem=problem,
+        measurement=problem.measure(),
     )
     u = made(torch.linspace(0, 1, 6), solver)
     assert u.shape == (6,)
@@ -202,7 +208,7 @@ class TestBeta:
         shares = torch.linspace(0, 1, 9)
         solver = SimpleNamespace(
             path=EVEN,
-            decoder=lambda path, u: torch.from_numpy(beta.cdf(u.double().numpy(), 2, 2)),
+            rough=lambda u: torch.from_numpy(beta.cdf(u.double().numpy(), 2, 2)),
             problem=SimpleNamespace(score=SimpleNamespace(model=None)),
         )
         found = BetaPrior(lambda model, film: film.diff().square())(shares, solver)
