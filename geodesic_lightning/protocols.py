@@ -211,6 +211,7 @@ class Score(Protocol):
     Attributes:
         model: whose density. field: what is made of its predictions; its name is in the summary.
         stochastic: two calls may differ.
+        at_level: it is looked at at the path's own noise level, surely: measuring sees what solving saw.
         curvature_bound: λ with −∇²log p ≤ λ; None where none is known.
     """
 
@@ -222,6 +223,9 @@ class Score(Protocol):
 
     @property
     def stochastic(self) -> bool: ...
+
+    @property
+    def at_level(self) -> bool: ...
 
     @property
     def curvature_bound(self) -> float | None: ...
@@ -317,14 +321,11 @@ class Decoder(Protocol):
     def __call__(self, path: AnyPath, u: Tensor) -> Tensor:
         """Images (m, 3, H, W) float32 in [0, 1], on the CPU, at places u (m,)."""
 
-    @property
-    def ends(self) -> str: ...
-
     def rough(self, path: AnyPath, u: Tensor) -> Tensor:
         """As __call__, in few passes."""
 
     def cost(self, frames: int, rough: bool = False) -> int:
-        """Network passes of so many frames that are decoded."""
+        """Network passes of a film of so many frames from the path's start to its end."""
 
 
 class Metrics(Protocol):

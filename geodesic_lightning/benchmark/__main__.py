@@ -13,6 +13,7 @@ TOPICS = {
     "estimators": "how the score is looked at: timestep, noise, averaging",
     "scaling": "cost of a sweep at 16 to 256 segments",
     "roundtrip": "to the noise level and back by every sampler",
+    "passes": "where a run's network passes go, by stage",
     "devices": "one path on 1 to 64 devices: an estimate",
     "morphs": "every way to morph, by the same measures, on 24 pairs",
 }
@@ -123,6 +124,7 @@ def run(options: argparse.Namespace) -> None:
     from geodesic_lightning.benchmark import (
         devices,
         estimators,
+        passes,
         problems,
         roundtrip,
         scaling,
@@ -141,6 +143,7 @@ def run(options: argparse.Namespace) -> None:
         "estimators": estimators,
         "scaling": scaling,
         "roundtrip": roundtrip,
+        "passes": passes,
         "devices": devices,
     }
     topic = topics[options.topic]
@@ -161,6 +164,11 @@ def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
         from geodesic_lightning.benchmark import devices
 
         yield from devices.estimate()
+        return
+    if options.topic == "passes":
+        from geodesic_lightning.benchmark import passes
+
+        yield from passes.study()
         return
     from geodesic_lightning.benchmark import estimators, problems, roundtrip, scaling, solvers
     from geodesic_lightning.models.diffusion import EMBEDDED_ALPHA, embedded

@@ -19,7 +19,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from geodesic_lightning import __version__
-from geodesic_lightning.cli import config, launch_processes, sweep
+from geodesic_lightning.cli import config, help_page, launch_processes, sweep
 from geodesic_lightning.cli.compose import CONF, early
 from geodesic_lightning.cli.machine import at_home, forgiving_terminal, process_count, settled_seed
 from geodesic_lightning.cli.resume import (
@@ -237,7 +237,10 @@ def main(began: float | None = None) -> None:
     sys.argv[1:] = launch_processes.quieted(sys.argv[1:])
     try:
         with terminable():
-            task()
+            if help_page.asked(sys.argv[1:]):
+                print(help_page.page(sys.argv[1:]))
+            else:
+                task()
     except (KeyboardInterrupt, Terminated) as leaving:
         print("Interrupted.", file=sys.stderr)
         sys.exit(stopped(leaving))

@@ -57,10 +57,11 @@ class Leg(ScoredPath):
     def known(self, points: Tensor) -> Tensor:
         """Scores (N+1, d) at those of points (N+1, d) that were scored already, NaN at the others.
 
-        Of a score that has randomness none is: measuring takes draws of its own.
+        Of a score that is looked at elsewhere than at the path's own noise level none is: measuring
+        sees another field than solving.
         """
         found = torch.full_like(points, torch.nan)
-        if self.score.stochastic:
+        if not self.score.at_level:
             return found
         latest = self.latest
         if latest is not None and len(latest.points) == len(points):
@@ -179,7 +180,8 @@ class Problem:
         Raises:
             UserError: a score is NaN or infinite; that leg is put back to its last nodes whose scores were finite.
         """
-        self.score_ends()
+        if any(leg.end_scores is None for leg in self.legs):
+            self._score_ends()
         legs = self.legs if awake is None else [self.legs[k] for k in awake]
         points = [leg.path.points() for leg in legs]
         inner = [p[1:-1] for p in points]
@@ -192,9 +194,11 @@ class Problem:
         return latest
 
     def score_ends(self) -> None:
-        """Score the ends of all legs, once."""
-        if all(leg.end_scores is not None for leg in self.legs):
-            return
+        """Score the ends of all legs, where they are not known."""
+        if any(leg.end_scores is None for leg in self.legs):
+            self._score_ends()
+
+    def _score_ends(self) -> None:
         ends = torch.cat([leg.path.points()[[0, -1]] for leg in self.legs])
         both = torch.tensor([0.0, 1.0]).to(ends)
         places = torch.cat([leg.on_whole(both) for leg in self.legs])

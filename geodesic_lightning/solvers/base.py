@@ -170,12 +170,10 @@ class Solver(L.LightningModule):
         spent, decoder = self.stages.passes, self.decoder
         shown = spent.pop("show", 0)
         own = sum(spent.values())
-        given = 0 if decoder.given is None or decoder.ends != "given" else len(decoder.given)
-        ends = min(given, 2)
         if self.measurement is None:  # what is known to come
-            own += self.segments - 1 + decoder.cost(self.frame_count - ends)
+            own += self.segments - 1 + decoder.cost(self.frame_count)
         for count in range(most, FEWEST - 1, -1):
-            if shown + decoder.cost(count - ends, rough=True) <= SHOWN * own:
+            if shown + decoder.cost(count, rough=True) <= SHOWN * own:
                 return count
         return 0
 

@@ -87,13 +87,18 @@ class MorphDecoder(Decoder):
         self.clean, self.guide, self.negative = clean, guide, negative
         self._adapters: dict[str, list[str]] = {}
 
+    @property
+    def _spares_given(self) -> bool:
+        """Frames are mixed down: the autoencoder alone does not tell what they look like at the ends."""
+        return self.ends == "given"
+
     def cost(self, frames: int, rough: bool = False) -> int:
-        """As of Decoder: both ends come along, guidance asks twice, and what is to be fitted is not cheap."""
+        """As of Decoder: both ends come along, guidance asks twice, what is to be fitted is not cheap."""
         fitted = self.lora is None or "frames" in self._adapters
         if not fitted or (self.null_text is not None and self._nulls is None):
             return UNKNOWN if rough else frames * self.model.passes
         guided = 1 if self.guidance == self.guidance_middle == 1 else 2
-        return guided * (frames + 2) * self.model.passes
+        return guided * (frames if self.ends == "given" else frames + 2) * self.model.passes
 
     def _images(self, path: AnyPath, u: Tensor) -> Tensor:
         """Decoded frames (m, 3, H, W) at places u (m,)."""
