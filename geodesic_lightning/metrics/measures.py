@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geodesic_lightning.decoding.perceptual import EfficientNet, Perceptual, embedded
+from geodesic_lightning.decoding.perceptual import MANY, EfficientNet, Perceptual, embedded
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.metrics import smoothness
 from geodesic_lightning.metrics.crossfade import crossfade
@@ -92,7 +92,8 @@ def topiq(morph: Morph) -> float:
 def fid_inputs(morph: Morph) -> float:
     """In the space of the model's own encoder, so that it needs no Inception."""
     inner, ends = (
-        pooled(morph.model.features(images)) for images in (morph.frames[1:-1], morph.given)
+        torch.cat([pooled(morph.model.features(part)) for part in images.split(MANY)])
+        for images in (morph.frames[1:-1], morph.given)
     )
     return frechet(inner, ends)
 

@@ -144,6 +144,13 @@ def test_distances_do_not_depend_on_contrast():
     torch.testing.assert_close(distances([images]), distances([7 * images]))
 
 
+def test_differences_of_many_frames_are_those_of_all_at_once():
+    """They are taken some frames at a time, with none left out between."""
+    images = torch.rand(30, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = perceptual.embedded(Eye(), images)
+    torch.testing.assert_close(found, perceptual.squared([images]))
+
+
 def test_on_a_chain_even_frames_are_even_in_distance_across_legs():
     stops = torch.tensor([[0.0, 0], [1, 0], [4, 0]], dtype=torch.float64)
     chain = PiecewisePath(stops, Euclidean(), 8)
