@@ -41,7 +41,8 @@ class Checkpoint(LightningCheckpoint):
 
     def on_train_batch_end(self, trainer: Trainer, solver: Any, *_: object) -> None:
         """A step is whole."""
-        trainer.save_checkpoint(self.file)
+        with solver.stages.at("write"):
+            trainer.save_checkpoint(self.file)
 
     def on_train_end(self, trainer: Trainer, solver: Any) -> None:
         """The last one."""

@@ -35,7 +35,7 @@ class DensityChart(Final):
     def on_train_batch_end(self, trainer: Trainer, solver: Any, *_: object) -> None:
         """The path that was scored in this step."""
         if trainer.is_global_zero and trainer.global_step % self.every_n_steps == 0:
-            with isolate_rng():
+            with isolate_rng(), solver.stages.at("write"):
                 self.write(trainer, solver)
 
     def write(self, trainer: Trainer, solver: Any) -> None:

@@ -37,7 +37,7 @@ class Final(Callback, ABC):
         if self.shows and trainer.world_size > 1:
             solver.frames()  # by all processes together; the one that writes then has them
         if trainer.is_global_zero:
-            with isolate_rng(), alone():
+            with isolate_rng(), alone(), solver.stages.at("write"):
                 try:
                     self.write(trainer, solver)
                 except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import shlex
 import tempfile
 from pathlib import Path
@@ -21,12 +20,13 @@ __all__ = ["Page"]
 class Page(Final):
     """folder/report.html: films, frames, curves and summary in one file that needs no network.
 
-    The path's film stands beside that of the path solving started from, which is decoded for it; its
-    passes of the network are not counted. A clip stands beside the geodesic between its ends.
+    The path's film stands beside that of the path solving started from, a clip's beside the geodesic
+    between its ends. The other film is rough and of few frames, unless there is a better one already:
+    what is shown beside the outcome takes a sixteenth of the run's network passes at most.
 
     Args:
         folder: the run's folder.
-        compare: decode the other film.
+        compare: show the other film.
         fps: frames a second.
     """
 
@@ -46,10 +46,11 @@ class Page(Final):
         from geodesic_lightning.report.run_page import Film, Run, render
 
         folder, summary = Path(self.folder), solver.summary()
-        films = [Film(str(summary["solver"]), self._mp4(solver.frames()))]
+        whole = solver.frames()
+        films = [Film(str(summary["solver"]), self._mp4(whole))]
         if self.compare and (other := _other(solver)) is not None:
             name, frames = other
-            films.append(Film(name, self._mp4(frames)))
+            films.append(Film(name, self._mp4(frames, len(frames) / len(whole))))
         page = Run(
             summary,
             _command(folder),
@@ -62,28 +63,19 @@ class Page(Final):
         )
         write_text(folder / "report.html", render(page))
 
-    def _mp4(self, frames: torch.Tensor) -> bytes:
+    def _mp4(self, frames: torch.Tensor, pace: float = 1.0) -> bytes:
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".page-") as place:
-            return write_video(frames, Path(place) / "film.mp4", self.fps).read_bytes()
+            return write_video(frames, Path(place) / "film.mp4", self.fps * pace).read_bytes()
 
 
 def _other(solver: Any) -> tuple[str, torch.Tensor] | None:
-    """Name and frames of what the film is compared with; the model's counter stays where it is."""
+    """Name and frames of what the film is compared with, where showing it is not too dear."""
     rival = getattr(solver, "rivals", {}).get("geodesic")
     if rival is not None:
-        name, path = "geodesic between its ends", rival.path
-    elif solver.name == "bvp":
-        name, path = solver.start_name, copy.deepcopy(solver.path)
-        path.set_nodes(path.baseline(solver.path.segments)[1:-1])
-    else:
-        return None
-    model = solver.problem.score.model
-    before = model.evaluations
-    try:
-        with torch.no_grad():
-            return name, solver.decoder(path, torch.linspace(0, 1, solver.frame_count))
-    finally:
-        model.evaluations = before
+        frames = solver.rival_film(rival.path)
+        return None if frames is None else ("geodesic between its ends", frames)
+    frames = solver.start_film() if solver.name == "bvp" else None
+    return None if frames is None else (solver.start_name, frames)
 
 
 def _first(solver: Any) -> dict[str, list[float]]:

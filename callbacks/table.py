@@ -64,8 +64,16 @@ def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "log density", f"mean {mean:+.4g} nats, {gain:+.4g} against {start}"
     if "score_evaluations" in summary:
         yield "evaluations", f"{summary['score_evaluations']:,}"
+    if passes := summary.get("unet_evaluations_by_stage"):
+        yield "network passes", by_stage(passes)
     if seconds := summary.get("seconds"):
         yield "seconds", ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+
+
+def by_stage(passes: Mapping[str, int]) -> str:
+    """All of them, then those of each stage."""
+    each = ", ".join(f"{stage} {count:,}" for stage, count in passes.items())
+    return f"{sum(passes.values()):,}: {each}"
 
 
 def _short(path: Path) -> str:

@@ -1,6 +1,9 @@
 """`python -m geodesic_lightning`, and the command `geodesic`: a run, a sweep, or `distance …`."""
 
 import sys
+import time
+
+BEGAN = time.perf_counter()
 
 
 def main() -> None:
@@ -11,7 +14,7 @@ def main() -> None:
         return distance(sys.argv[2:])
     from geodesic_lightning.cli.app import main as run
 
-    return run()
+    return run(BEGAN)
 
 
 if __name__ == "__main__":

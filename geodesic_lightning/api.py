@@ -14,7 +14,6 @@
 All take the settings of `Settings` by name.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -54,6 +53,7 @@ from geodesic_lightning.solvers.bvp import BoundaryValueSolver
 from geodesic_lightning.solvers.clip import ClipSolver
 from geodesic_lightning.solvers.frechet_mean import MeanSolver
 from geodesic_lightning.solvers.ivp import InitialValueSolver
+from geodesic_lightning.solvers.stages import Stages
 from geodesic_lightning.trainer.loop import run
 from geodesic_lightning.trainer.quiet import quiet
 
@@ -319,6 +319,7 @@ def _run(
     seed: int = 0,
 ) -> Solution:
     """Load the model if it is a name, put the parts together, and solve."""
+    stages = Stages()
     if isinstance(score, str):
         if score not in FIELDS:
             raise UserError(f"score: got {score!r}, expected one of {', '.join(FIELDS)}.")
@@ -333,8 +334,7 @@ def _run(
     elif scheduler is not None:
         raise UserError("scheduler: the model given has its own, expected None.")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    clock = assemble.Clock()
-    context = {"model": model.name, "seed": seed, "seconds": clock.seconds}
+    context = {"model": model.name, "seed": seed}
     built = assemble.assemble(
         model.to(device),
         given,
@@ -349,7 +349,7 @@ def _run(
         score,
         condition,
         manifold=manifold,
-        clock=clock,
+        stages=stages,
         velocity=velocity,
         timing=timing,
         decoder=decoder,
@@ -364,7 +364,6 @@ def solved(solver: Solver, device: torch.device) -> Solution:
     """Run the solver under a quiet Trainer and gather what came of it."""
     import lightning
 
-    began = time.perf_counter()
     with quiet():
         trainer = lightning.Trainer(
             accelerator="gpu" if device.type == "cuda" else device.type,
@@ -379,8 +378,7 @@ def solved(solver: Solver, device: torch.device) -> Solution:
     images, path, measured = solver.frames(), solver.path, solver.measurement
     assert measured is not None
     summary = solver.summary()
-    before = sum(solver.context.get("seconds", {}).values())
-    summary["seconds"]["total"] = before + time.perf_counter() - began
+    summary["seconds"]["total"] = sum(summary["seconds"].values())
     return Solution(
         frames=images,
         nodes=path.chart(path.points()).cpu(),

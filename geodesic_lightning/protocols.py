@@ -108,6 +108,7 @@ class Model(Protocol):
         device: where it computes.
         timestep: τ of the path, of `timesteps` T. sigma: σ_τ = √(1 − ᾱ_τ).
         evaluations: latents that the network has seen.
+        passes, rough_passes: evaluations of one latent by `denoise`, by `sketch`.
         source: the weights that were loaded; None where there are none. facts: what else the summary says of them.
         manifold: the space its latents live in; None where it names none.
         denoiser: the network into whose layers decoders may reach; None where there is none.
@@ -133,6 +134,12 @@ class Model(Protocol):
 
     @property
     def sigma(self) -> float: ...
+
+    @property
+    def passes(self) -> int: ...
+
+    @property
+    def rough_passes(self) -> int: ...
 
     @property
     def source(self) -> str | None: ...
@@ -182,6 +189,9 @@ class Model(Protocol):
     def denoise(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Latents at the path's noise level → clean latents."""
 
+    def sketch(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """As `denoise`, in few passes: a picture to look at on the way, or to compare with its neighbours."""
+
     def decode(self, latents: Tensor) -> Tensor:
         """Clean latents → images (n, 3, H, W) in [0, 1]."""
 
@@ -201,6 +211,7 @@ class Score(Protocol):
     Attributes:
         model: whose density. field: what is made of its predictions; its name is in the summary.
         stochastic: two calls may differ.
+        at_level: it is looked at at the path's own noise level, surely: measuring sees what solving saw.
         curvature_bound: λ with −∇²log p ≤ λ; None where none is known.
     """
 
@@ -212,6 +223,9 @@ class Score(Protocol):
 
     @property
     def stochastic(self) -> bool: ...
+
+    @property
+    def at_level(self) -> bool: ...
 
     @property
     def curvature_bound(self) -> float | None: ...
@@ -306,6 +320,12 @@ class Decoder(Protocol):
 
     def __call__(self, path: AnyPath, u: Tensor) -> Tensor:
         """Images (m, 3, H, W) float32 in [0, 1], on the CPU, at places u (m,)."""
+
+    def rough(self, path: AnyPath, u: Tensor) -> Tensor:
+        """As __call__, in few passes."""
+
+    def cost(self, frames: int, rough: bool = False) -> int:
+        """Network passes of a film of so many frames from the path's start to its end."""
 
 
 class Metrics(Protocol):

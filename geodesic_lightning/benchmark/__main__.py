@@ -14,6 +14,7 @@ TOPICS = {
     "scaling": "cost of a sweep at 16 to 256 segments",
     "strength": "one strength on pairs, noise levels, fields, manifolds and dimensions",
     "roundtrip": "to the noise level and back by every sampler",
+    "passes": "where a run's network passes go, by stage",
     "devices": "one path on 1 to 64 devices: an estimate",
     "morphs": "every way to morph, by the same measures, on 24 pairs",
 }
@@ -129,6 +130,7 @@ def run(options: argparse.Namespace) -> None:
     from geodesic_lightning.benchmark import (
         devices,
         estimators,
+        passes,
         problems,
         roundtrip,
         scaling,
@@ -148,6 +150,7 @@ def run(options: argparse.Namespace) -> None:
         "solvers": solvers,
         "estimators": estimators,
         "scaling": scaling,
+        "passes": passes,
         "devices": devices,
     } | resumed
     topic = topics[options.topic]
@@ -168,6 +171,11 @@ def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
         from geodesic_lightning.benchmark import devices
 
         yield from devices.estimate()
+        return
+    if options.topic == "passes":
+        from geodesic_lightning.benchmark import passes
+
+        yield from passes.study()
         return
     from geodesic_lightning.benchmark import (
         estimators,

@@ -108,7 +108,8 @@ class Stopwatch:
     def __init__(self, score: Score) -> None:
         self.score, self.seconds = score, 0.0
         self.model, self.field = score.model, score.field
-        self.stochastic, self.curvature_bound = score.stochastic, score.curvature_bound
+        self.stochastic, self.at_level = score.stochastic, score.at_level
+        self.curvature_bound = score.curvature_bound
 
     def __call__(self, x: Tensor, u: Tensor, rng_step: int | None = None) -> Tensor:
         began = time.perf_counter()

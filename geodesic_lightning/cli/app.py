@@ -19,7 +19,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from geodesic_lightning import __version__
-from geodesic_lightning.cli import config, launch_processes, sweep
+from geodesic_lightning.cli import config, help_page, launch_processes, sweep
 from geodesic_lightning.cli.compose import CONF, early
 from geodesic_lightning.cli.machine import at_home, forgiving_terminal, process_count, settled_seed
 from geodesic_lightning.cli.resume import (
@@ -37,9 +37,12 @@ from geodesic_lightning.cli.sweep import objective
 from geodesic_lightning.cli.words import as_typed
 from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.solvers.stages import Stages
 from geodesic_lightning.trainer.quiet import silence
 
 PACKAGE = "geodesic_lightning"
+# When the command began, until a run of it has taken that for its own beginning.
+_begun: list[float] = []
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -77,7 +80,8 @@ def task(cfg: DictConfig) -> dict | float | None:
 
 def run(cfg: DictConfig) -> dict[str, Any]:
     """One run, from configuration to summary.json; returns the summary."""
-    began = time.perf_counter()
+    stages = Stages("start", _begun.pop() if _begun else None)
+    stages.enter("load")
     config.check(cfg)
     folder = expanded(cfg.folder)
     # A sweep's folder is its own: what stands in a job's is of the job itself, killed or queued again.
@@ -93,11 +97,10 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
     from geodesic_lightning.report.files import write_json
     from geodesic_lightning.score.long_prompts import check_before_loading
-    from geodesic_lightning.solvers.assemble import Clock, assemble
+    from geodesic_lightning.solvers.assemble import assemble
     from geodesic_lightning.trainer import loop
     from geodesic_lightning.trainer.checkpoint_io import replace
 
-    clock = Clock(began=began)
     silence()
     parts = parts_of(cfg)
     rehearse(parts)
@@ -108,15 +111,15 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     lightning.seed_everything(cfg.seed, verbose=False)
     model = make_model(scheduler=instantiate(cfg.scheduler))
     model.to(trainer.strategy.root_device)
-    clock.lap("load")
-    context = {"model": model.name, "seed": cfg.seed, "seconds": clock.seconds}
-    solver = assemble(model, frames, **parts, clock=clock, context=context)
+    context = {"model": model.name, "seed": cfg.seed}
+    solver = assemble(model, frames, **parts, context=context, stages=stages)
     if resume:
         check_resumable(resume, solver)
         if "checkpoint" in cfg.callbacks:  # so that this run can be resumed from its start
             replace(folder / "checkpoints" / "last.ckpt", Path(resume).read_bytes())
-    for logger in loggers:
-        logger.log_hyperparams(OmegaConf.to_container(cfg))
+    with stages.at("log"):
+        for logger in loggers:
+            logger.log_hyperparams(OmegaConf.to_container(cfg))
     unshown: BaseException | None = None
     try:
         summary = loop.run(trainer, solver, resume)
@@ -127,10 +130,11 @@ def run(cfg: DictConfig) -> dict[str, Any]:
             raise
         print(interrupted(folder, trainer.global_step, sweep.folder()), file=sys.stderr)
         sys.exit(code)
-    summary["seconds"]["total"] = time.perf_counter() - began
     summary["metrics"] = {name: float(value) for name, value in trainer.callback_metrics.items()}
     summary["versions"] = versions()
     summary["overrides"] = sweep.overrides()
+    summary["seconds"] = solver.seconds
+    summary["seconds"]["total"] = sum(summary["seconds"].values())
     write_json(folder / "summary.json", summary)
     if unshown is not None:
         told = explain(unshown) or f"{type(unshown).__name__}: {unshown}"
@@ -213,8 +217,13 @@ def versions() -> dict[str, str]:
     }
 
 
-def main() -> None:
-    """Run, and tell the user's errors in one sentence; `debug=true` shows their traceback."""
+def main(began: float | None = None) -> None:
+    """Run, and tell the user's errors in one sentence; `debug=true` shows their traceback.
+
+    Args:
+        began: when the command did, a time.perf_counter(); now if not given.
+    """
+    _begun[:] = [time.perf_counter() if began is None else began]
     # Hydra then raises what went wrong, and we say it.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Idle threads of OpenMP wait asleep: where other programs want the cores too, waiting awake costs both dearly.
@@ -230,7 +239,10 @@ def main() -> None:
     sys.argv[1:] = launch_processes.quieted(sys.argv[1:])
     try:
         with terminable():
-            task()
+            if help_page.asked(sys.argv[1:]):
+                print(help_page.page(sys.argv[1:]))
+            else:
+                task()
     except (KeyboardInterrupt, Terminated) as leaving:
         print("Interrupted.", file=sys.stderr)
         sys.exit(stopped(leaving))

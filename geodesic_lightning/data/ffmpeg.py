@@ -9,8 +9,10 @@ Written is H.264 where this ffmpeg has an encoder for it, else what it has.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -65,11 +67,12 @@ def frames(path: Path) -> Iterator[Image.Image]:
             process.kill()
 
 
-def write(images: np.ndarray, path: Path, fps: float) -> str:
+def write(images: Iterable[np.ndarray], path: Path, fps: float) -> str:
     """An mp4 with its index first, yuv420p; returns the encoder's name.
 
     Args:
-        images: (n, H, W, 3) uint8; an odd side gets its last row or column twice.
+        images: (H, W, 3) uint8 each, sent one by one; gone through again for another encoder. An odd side
+            gets its last row or column twice.
         path: ending in .mp4; what is there is replaced.
         fps: frames a second.
 
@@ -77,9 +80,8 @@ def write(images: np.ndarray, path: Path, fps: float) -> str:
         NoEncoder: there is no ffmpeg, or none of its encoders writes such a film.
         OSError: the file cannot be written.
     """
-    height, width = images.shape[1:3]
-    images = np.pad(images, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    size = f"{images.shape[2]}x{images.shape[1]}"
+    height, width = next(iter(images)).shape[:2]
+    size = f"{width + width % 2}x{height + height % 2}"
     given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", f"{fps:g}", "-i", "-"]
     with path.open("wb"):
         pass  # a folder that refuses says so itself, and is not taken for a lack of encoders
@@ -88,13 +90,33 @@ def write(images: np.ndarray, path: Path, fps: float) -> str:
         made = [*("-c:v", name), *ENCODERS[name], "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
         command = [_executable(), "-nostdin", "-y", "-v", "error", *given, *made, f"file:{path}"]
         try:
-            done = subprocess.run(command, input=images.tobytes(), capture_output=True, check=False)
+            code, said = _fed(command, images)
         except OSError as error:
             raise NoEncoder(f"ffmpeg cannot be started ({_short(error)})") from error
-        if not done.returncode:
+        if not code:
             return name
-        reasons.append(f"{name}: {_reason(done.stderr)}")
+        reasons.append(f"{name}: {_reason(said)}")
     raise NoEncoder("; ".join(reasons) or f"it has none of {', '.join(ENCODERS)}")
+
+
+def _fed(command: list[str], images: Iterable[np.ndarray]) -> tuple[int, bytes]:
+    """Send a command every image; its exit code and what it said."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said
+        )
+        with process:
+            assert process.stdin is not None
+            # Where it ends before the film does, its exit code tells.
+            with contextlib.suppress(BrokenPipeError):
+                for image in images:
+                    rows, columns = (side % 2 for side in image.shape[:2])
+                    even = np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge")
+                    process.stdin.write(even.tobytes())
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+        said.seek(0)
+        return process.returncode, said.read()
 
 
 def encoders() -> list[str]:

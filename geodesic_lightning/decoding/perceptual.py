@@ -43,7 +43,7 @@ MANY = 8  # images at a time
 
 def embedded(model: Any, images: Tensor) -> Tensor:
     """d² between neighbours among images (n, 3, H, W) in [0, 1], by the model's encoder: (n−1,)."""
-    return squared(list(model.features(images)))
+    return torch.cat([squared(list(model.features(part))) for part in _overlapping(images)])
 
 
 class EfficientNet:
@@ -59,8 +59,7 @@ class EfficientNet:
         Raises:
             UserError: the package with the weights is not installed.
         """
-        parts = [self.features(part) for part in images.split(MANY)]
-        return squared([torch.cat(layer) for layer in zip(*parts)])
+        return torch.cat([squared(self.features(part)) for part in _overlapping(images)])
 
     @torch.inference_mode()
     def features(self, images: Tensor) -> list[Tensor]:
@@ -116,17 +115,24 @@ class Lpips:
 
         from torchmetrics.functional.image.lpips import learned_perceptual_image_patch_similarity
 
-        images = images.float().clamp(0, 1)
+        images, found = images.float().clamp(0, 1), []
         try:
-            found = learned_perceptual_image_patch_similarity(
-                images[:-1], images[1:], net_type=self.net, reduction="none", normalize=True
-            )
+            for part in _overlapping(images):
+                many = learned_perceptual_image_patch_similarity(
+                    part[:-1], part[1:], net_type=self.net, reduction="none", normalize=True
+                )
+                found.append(many.flatten().cpu().double())
         except (URLError, OSError) as error:
             raise UserError(
                 f"perceptual: the weights of lpips_{self.net} could not be fetched ({error}): run once "
                 "where there is a network, or choose perceptual=embedded."
             ) from error
-        return found.flatten().cpu().double()
+        return torch.cat(found)
+
+
+def _overlapping(images: Tensor) -> list[Tensor]:
+    """MANY images (n, 3, H, W) at a time, each part beginning with the last of the former one."""
+    return [images[k : k + MANY] for k in range(0, max(len(images) - 1, 1), MANY - 1)]
 
 
 def squared(features: Sequence[Tensor]) -> Tensor:

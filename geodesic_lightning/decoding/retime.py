@@ -10,8 +10,9 @@ Let q(u) be a quantity that never falls along the path, q(0) = 0. Frames at the 
     beta                 q the distribution function of the Beta distribution nearest to
                          Σ d(f_j, f_{j−1}) (AID: He et al., 2024, who add frames one by one)
 
-The last two are known only after decoding, so the film is decoded again at the places that were found. A
-jump between two frames hides where it happens: another round looks into it.
+The last two are known only after decoding: places are found from rough films, of a few passes a frame, and the
+film itself is decoded where they say. A jump between two frames hides where it happens: another round
+looks into it.
 """
 
 from abc import ABC, abstractmethod
@@ -91,7 +92,7 @@ class EvenlyPerceived(Timing):
 
     Args:
         perceptual: what a difference is measured by.
-        rounds: how often the film is decoded and its places moved, each time from the last ones.
+        rounds: how often a rough film is decoded and its places moved, each time from the last ones.
 
     Raises:
         UserError: no round.
@@ -140,7 +141,7 @@ class BetaPrior(Timing):
 
 def travelled(perceptual: Perceptual, solver: Any, shares: Tensor) -> np.ndarray:
     """Σ d(f_j, f_{j−1}) up to each frame of the film at these shares of the distance: (m,), from 0."""
-    film = solver.decoder(solver.path, along(solver.path, shares).to(shares))
+    film = solver.rough(along(solver.path, shares).to(shares))
     moved = perceptual(solver.problem.score.model, film).sqrt().numpy()
     return np.concatenate([[0.0], np.cumsum(moved)])
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geodesic_lightning.decoding.perceptual import EfficientNet, Perceptual, embedded
+from geodesic_lightning.decoding.perceptual import MANY, EfficientNet, Perceptual, embedded
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.metrics import smoothness
 from geodesic_lightning.metrics.crossfade import crossfade
@@ -57,6 +57,8 @@ class Morph:
     @cached_property
     def ends(self) -> Tensor:
         """(2, 3, H, W) as they are decoded from the path, not as they were given."""
+        if self.solver.decoder.ends == "decoded":  # as the film has them
+            return self.frames[[0, -1]]
         return self.solver.decoder.decoded(self.solver.path, torch.tensor([0.0, 1.0]))
 
     def beside(self, step: float, count: int) -> Tensor:
@@ -90,7 +92,8 @@ def topiq(morph: Morph) -> float:
 def fid_inputs(morph: Morph) -> float:
     """In the space of the model's own encoder, so that it needs no Inception."""
     inner, ends = (
-        pooled(morph.model.features(images)) for images in (morph.frames[1:-1], morph.given)
+        torch.cat([pooled(morph.model.features(part)) for part in images.split(MANY)])
+        for images in (morph.frames[1:-1], morph.given)
     )
     return frechet(inner, ends)
 

@@ -61,6 +61,31 @@ class Leg(ScoredPath):
         self.end_scores = scores
         self.evaluations += spent
 
+    def known(self, points: Tensor) -> Tensor:
+        """Scores (N+1, d) at those of points (N+1, d) that were scored already, NaN at the others.
+
+        Of a score that is looked at elsewhere than at the path's own noise level none is: measuring
+        sees another field than solving.
+        """
+        found = torch.full_like(points, torch.nan)
+        if not self.score.at_level:
+            return found
+        latest = self.latest
+        if latest is not None and len(latest.points) == len(points):
+            same = (latest.points == points).all(-1)
+            found[same] = latest.scores[same].to(found)
+            return found
+        ends, scores = (
+            (self.path.points()[[0, -1]], self.end_scores)
+            if latest is None
+            else (latest.points[[0, -1]], latest.scores[[0, -1]])
+        )
+        if scores is not None:
+            for k in (0, -1):
+                if torch.equal(ends[k], points[k]):
+                    found[k] = scores[k]
+        return found
+
     def accept(self, points: Tensor, scores: Tensor) -> None:
         """Take new scores (N−1, d) of the interior of points (N+1, d).
 
@@ -152,8 +177,7 @@ class Problem:
         Their scores are remembered: the first evaluation of a level of PIECES asks for no others.
         """
         if self._pull is None:
-            if any(leg.end_scores is None for leg in self.legs):
-                self._score_ends()
+            self.score_ends()
             points = [leg.path.baseline(PIECES) for leg in self.legs]
             inner = self.manifold.projx(torch.cat([p[1:-1] for p in points]))
             places = torch.linspace(0, 1, PIECES + 1)[1:-1].to(inner)
@@ -208,8 +232,7 @@ class Problem:
         Raises:
             UserError: a score is NaN or infinite; that leg is put back to its last nodes whose scores were finite.
         """
-        if any(leg.end_scores is None for leg in self.legs):
-            self._score_ends()
+        self.score_ends()
         legs = self.legs if awake is None else [self.legs[k] for k in awake]
         points = [leg.path.points() for leg in legs]
         inner = [p[1:-1] for p in points]
@@ -229,6 +252,11 @@ class Problem:
             if known.shape == points.shape and torch.equal(known, points):
                 return scores
         return self._whole.score_at(points, places, self.rng_step)
+
+    def score_ends(self) -> None:
+        """Score the ends of all legs, where they are not known."""
+        if any(leg.end_scores is None for leg in self.legs):
+            self._score_ends()
 
     def _score_ends(self) -> None:
         ends = torch.cat([leg.path.points()[[0, -1]] for leg in self.legs])
@@ -251,16 +279,30 @@ class Problem:
         evenly spaced from leg to leg, and no excess is predicted: a path free to leave its keyframes
         is not what was solved for.
         """
-        found = self._whole.measure(points)
+        here = self.path.points() if points is None else points
+        scores = self._whole.scores_along(here, self._known(here))
+        found = self._whole.measure(here, scores)
         if len(self.legs) == 1:
             return found
         found = replace(found, predicted_excess=float("nan"))
         if points is not None:
             return found
-        here = self.path.points()
-        scores = self._whole.score_at(here, self.path.u, None)
         bent = departure(here, scores, self.alpha, self.manifold)
         return replace(found, turning=bent.residual * found.euclidean_length)
+
+    def measure_legs(self) -> list[Measurement]:
+        """Every leg alone."""
+        return [leg.measure(known=leg.known(leg.path.points())) for leg in self.legs]
+
+    def _known(self, points: Tensor) -> Tensor:
+        """Of points (K N + 1, d) of all legs, as many of each, what `Leg.known` has."""
+        pieces, rest = divmod(len(points) - 1, len(self.legs))
+        if rest:
+            return torch.full_like(points, torch.nan)
+        parts = [
+            leg.known(points[k * pieces : (k + 1) * pieces + 1]) for k, leg in enumerate(self.legs)
+        ]
+        return torch.cat([*(part[:-1] for part in parts), parts[-1][-1:]])
 
     def score_points(self, points: Tensor, chunk: int) -> Tensor:
         """Scores (n, d) of points (n, d) under the prompt at u = 0, `chunk` at a time, without randomness."""
@@ -339,14 +381,16 @@ def corners(problem: Problem, sharp: Tensor) -> Corners:
     path = copy.deepcopy(problem.path)
     assert isinstance(path, PiecewisePath), "other paths have no corners"
     path.set_nodes(sharp[1:-1])
-    return Corners(path.angles, legs_length(Problem(path, problem.score, problem.alpha)))
+    sharp_problem = Problem(path, problem.score, problem.alpha)
+    for leg, scored in zip(sharp_problem.legs, problem.legs):  # keyframes stay where they are
+        leg.end_scores = scored.end_scores
+    return Corners(path.angles, legs_length(sharp_problem))
 
 
 def legs_length(problem: Problem) -> float:
     """The length of the legs one after the other, each measured alone: corners stay corners."""
     total, offset = 0.0, 0.0
-    for leg in problem.legs:
-        found = leg.measure()
+    for found in problem.measure_legs():
         total += float(torch.exp(torch.tensor(-problem.alpha * offset))) * found.length
         offset += float(found.log_density[-1])
     return total

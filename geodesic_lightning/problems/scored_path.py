@@ -62,24 +62,42 @@ class ScoredPath:
             scores = self.score(self.path.chart(points), self.on_whole(u), rng_step).flatten(1)
         return scores.clone().to(points.dtype)
 
-    def measure(self, points: Tensor | None = None) -> Measurement:
+    def scores_along(self, points: Tensor, known: Tensor | None = None) -> Tensor:
+        """Scores (N+1, d) at points (N+1, d), evenly placed, without fresh randomness.
+
+        Args:
+            known: those that are known, NaN for the others; they alone are asked.
+
+        Raises:
+            UserError: a score is NaN or infinite.
+        """
+        u = torch.linspace(0, 1, len(points)).to(points)
+        new = torch.ones(len(points), dtype=torch.bool) if known is None else known.isnan().any(-1)
+        scores = points.new_empty(points.shape) if known is None else known.clone()
+        if new.any():
+            scores[new] = self.score_at(points[new], u[new], None)
+        refuse_not_finite(scores)
+        return scores
+
+    def measure(self, points: Tensor | None = None, known: Tensor | None = None) -> Measurement:
         """Measure points (N+1, d), by default the path's: every one is scored, ends included, without randomness.
 
         Where the length's own error estimate passes COARSE, or there is none, the middles of the
         pieces are scored too: a score that turns within a piece, as between the data of a narrow
         density, cannot be read off its ends.
 
+        Args:
+            known: as for scores_along.
+
         Raises:
             UserError: a score is NaN or infinite.
         """
         points = self.path.points() if points is None else points
-        u = torch.linspace(0, 1, len(points)).to(points)
-        scores = self.score_at(points, u, None)
-        refuse_not_finite(scores)
+        scores = self.scores_along(points, known)
         found = quadrature.measure(points, scores, self.alpha, self.manifold)
         if found.length_error <= COARSE * found.length:
             return found
-        knots = spline.chord_knots(points)
+        u, knots = torch.linspace(0, 1, len(points)).to(points), spline.chord_knots(points)
         middles = spline.evaluate(points, (knots[1:] + knots[:-1]) / 2, knots=knots)
         middles = self.manifold.projx(middles)
         between = self.score_at(middles, (u[1:] + u[:-1]) / 2, None)

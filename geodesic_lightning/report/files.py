@@ -15,7 +15,7 @@ import logging
 import math
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.protocols import AnyPath
 
 log = logging.getLogger("geodesic_lightning")
+
+WIDEST = 65_500  # px of a strip: more is refused by formats with 16 bits for a side
+LARGEST = 80_000_000  # px of a picture: from 89 million on Pillow warns of it, and then refuses
 
 __all__ = [
     "check_fps",
@@ -59,7 +62,7 @@ def write_video(
         the file: `path`, in another codec where ffmpeg has no H.264, or, where it writes no film at
         all, an animated gif beside it; either is said once.
     """
-    images, path = _sequence(frames, fps, ping_pong, min_side), Path(path)
+    images, path = _Sequence(frames, fps, ping_pong, min_side), Path(path)
     try:
         with _whole(path) as temporary:
             encoder = ffmpeg.write(images, temporary, fps)
@@ -83,12 +86,13 @@ def write_animation(
     kind = Path(path).suffix.lower()
     if kind not in (".webp", ".gif"):
         raise UserError(f"{path} ends in {kind!r}, expected .webp or .gif: change the name.")
-    _animation(_sequence(frames, fps, ping_pong, min_side), Path(path), fps)
+    _animation(_Sequence(frames, fps, ping_pong, min_side), Path(path), fps)
 
 
-def _animation(images: np.ndarray, path: Path, fps: float) -> Path:
+def _animation(images: Iterable[np.ndarray], path: Path, fps: float) -> Path:
     options: dict[str, Any] = {"quality": 90, "method": 4} if path.suffix == ".webp" else {}
-    first, *rest = [Image.fromarray(image) for image in images]
+    rest = (Image.fromarray(image) for image in images)
+    first = next(rest)
     with _whole(path) as temporary:
         first.save(
             temporary,
@@ -115,15 +119,28 @@ def write_frames(frames: Tensor, folder: str | Path) -> None:
 
 
 def strip(frames: Tensor, gap: int = 2) -> Tensor:
-    """All frames side by side, gap px of white between: (3, H, n W + (n - 1) gap)."""
+    """Frames side by side, gap px of white between: (3, H, m W + (m - 1) gap).
+
+    All n of them, or as many as make no picture of more than WIDEST px in width or LARGEST in all, evenly
+    taken with both ends.
+    """
+    count, height, width = len(frames), frames.shape[-2], frames.shape[-1]
+    most = max(2, min(WIDEST, LARGEST // height) // (width + gap))
+    if count > most:
+        frames = frames[torch.linspace(0, count - 1, most).round().long()]
     white = frames.new_ones(3, frames.shape[-2], gap)
     columns = [column for frame in frames for column in (frame, white)]
     return torch.cat(columns[:-1], dim=-1)
 
 
 def write_image(image: Tensor, path: str | Path) -> None:
-    """One picture (3, H, W) in [0, 1]; the name's ending chooses the format."""
+    """One picture (3, H, W) in [0, 1]; the name's ending chooses the format.
+
+    One of more than LARGEST px is made smaller: programs refuse to open it.
+    """
     picture = Image.fromarray(_bytes(image[None])[0])
+    if (pixels := picture.width * picture.height) > LARGEST:
+        picture = picture.reduce(math.ceil((pixels / LARGEST) ** 0.5))
     with _whole(path) as temporary:
         picture.save(temporary)
 
@@ -172,31 +189,48 @@ def check_fps(fps: float) -> None:
         raise UserError(f"Got {fps} frames per second, expected more than 0: change fps.")
 
 
-def _sequence(frames: Tensor, fps: float, ping_pong: bool, min_side: int) -> np.ndarray:
-    """Frames (n, 3, H, W) as the bytes of a film: there and back, large enough to be watched."""
-    check_fps(fps)
-    images = _bytes(frames)
-    height, width = images.shape[1:3]
-    if (factor := math.ceil(min_side / min(height, width))) > 1:
-        size = (width * factor, height * factor)
-        pictures = [
-            Image.fromarray(image).resize(size, Image.Resampling.LANCZOS) for image in images
-        ]
-        images = np.stack([np.asarray(picture) for picture in pictures])
-    return np.concatenate([images, images[-2:0:-1]]) if ping_pong else images
+class _Sequence:
+    """Frames (n, 3, H, W) as the pictures of a film, there and back, large enough to be watched.
+
+    Every going through makes them anew, one (H, W, 3) uint8 at a time.
+    """
+
+    def __init__(self, frames: Tensor, fps: float, ping_pong: bool, min_side: int) -> None:
+        check_fps(fps)
+        check_frames(frames)
+        self._frames = frames
+        back = range(len(frames) - 2, 0, -1) if ping_pong else ()
+        self._order = [*range(len(frames)), *back]
+        self._factor = max(1, math.ceil(min_side / min(frames.shape[-2:])))
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for k in self._order:
+            picture = _bytes(self._frames[k : k + 1])[0]
+            if self._factor > 1:
+                height, width = (side * self._factor for side in picture.shape[:2])
+                enlarged = Image.fromarray(picture).resize(
+                    (width, height), Image.Resampling.LANCZOS
+                )
+                picture = np.asarray(enlarged)
+            yield picture
 
 
-def _bytes(frames: Tensor) -> np.ndarray:
-    """(n, 3, H, W) in [0, 1] as (n, H, W, 3) uint8, rounded."""
+def check_frames(frames: Tensor) -> None:
+    """Raise UserError for what is no film (n, 3, H, W), or has pixels that are no numbers."""
     if frames.ndim != 4 or frames.shape[1] != 3 or not frames.numel():
         raise UserError(
             f"Got frames of shape {tuple(frames.shape)}, expected (n, 3, H, W) with n > 0."
         )
-    if not torch.isfinite(frames).all():
+    if not all(torch.isfinite(frame).all() for frame in frames):
         raise UserError(
             "Got frames with NaN or infinite pixels, expected numbers in [0, 1]: the model decoded "
             "no picture; try a wider dtype or check its weights."
         )
+
+
+def _bytes(frames: Tensor) -> np.ndarray:
+    """(n, 3, H, W) in [0, 1] as (n, H, W, 3) uint8, rounded."""
+    check_frames(frames)
     pixels = frames.detach().float().cpu().clamp(0, 1).mul(255).round().byte()
     return pixels.permute(0, 2, 3, 1).contiguous().numpy()
 

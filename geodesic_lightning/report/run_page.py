@@ -116,7 +116,9 @@ def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     )
     yield "converged", "yes" if summary["converged"] else "no"
     yield "score evaluations", f"{summary['score_evaluations']:,}"
-    yield "network passes", f"{summary['unet_evaluations']:,}"
+    each = summary.get("unet_evaluations_by_stage", {})
+    spent = ", ".join(f"{stage} {count:,}" for stage, count in each.items())
+    yield "network passes", f"{summary['unet_evaluations']:,}" + (f": {spent}" if spent else "")
     for name, value in summary.get("measures", {}).items():
         yield name, f"{value:.4g}"
     seconds = summary.get("seconds", {})

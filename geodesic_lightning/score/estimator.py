@@ -40,6 +40,7 @@ class Score:
 
     Attributes:
         stochastic: two calls may differ.
+        at_level: the field is looked at at τ itself, nothing is drawn.
         curvature_bound: λ with −∇²log p ≤ λ, 1/σ_τ² for a plain score of a noised density, else None.
     """
 

@@ -1,8 +1,6 @@
 """From parts to a solver: frames → latents → path → problem → decoder → solver. No configuration, no I/O."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -26,20 +24,7 @@ from geodesic_lightning.protocols import (
 from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.solvers.base import Solver
 from geodesic_lightning.solvers.layouts import view
-
-
-@dataclass
-class Clock:
-    """Seconds of each stage, by name; the first begins at `began`, a time.perf_counter()."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    began: float = field(default_factory=time.perf_counter)
-
-    def lap(self, stage: str) -> None:
-        """Time since the last lap belongs to `stage`."""
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.began
-        self.began = now
+from geodesic_lightning.solvers.stages import Stages
 
 
 def assemble(
@@ -49,13 +34,13 @@ def assemble(
     score: MakeScore,
     condition: MakeCondition,
     manifold: MakeManifold = automatic,
-    clock: Clock | None = None,
     velocity: Velocity | None = None,
     timing: Timing | None = None,
     decoder: Callable[..., Decoder] = plain,
     functional: Functional | None = None,
     metrics: Metrics | None = None,
     context: dict[str, Any] | None = None,
+    stages: Stages | None = None,
 ) -> Solver:
     """Lay the frames out as a path at the model's noise level, and hand it and its score to the solver.
 
@@ -73,10 +58,14 @@ def assemble(
         functional: of a boundary value problem, in place of the density's length.
         metrics: what else the morph is measured by.
         context: what the run wants said in its summary beside the path.
+        stages: the run's ledger.
 
     Raises:
         UserError: parts that do not fit together.
     """
+    stages = stages or Stages()
+    stages.watch(model)
+    stages.enter("encode")
     model.prepare(frames)
     kind: Any = getattr(solver, "func", solver)  # a maker is a class, or a partial of one
     mixed = getattr(decoder, "func", decoder) is not plain
@@ -85,7 +74,8 @@ def assemble(
             "decoder: frames are mixed from the two images that a path joins, and this solver joins "
             "none: choose decoder=plain."
         )
-    rest = {"functional": functional, "timing": timing, "metrics": metrics, "context": context}
+    rest: dict[str, Any] = {"functional": functional, "timing": timing, "metrics": metrics}
+    rest |= {"context": context, "stages": stages}
     if velocity is not None:
         seen, given = view(model, frames, condition, manifold)
         launch = velocity(seen)
@@ -102,6 +92,5 @@ def assemble(
         built = solver(laid.path, score(model, laid.condition), laid.decoder, **laid.own, **rest)
     if metrics is not None:
         metrics.check(built)
-    if clock:
-        clock.lap("encode")
+    stages.enter("rest")
     return built

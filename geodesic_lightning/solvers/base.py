@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import lightning as L
@@ -19,7 +18,12 @@ from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.problems.initial_value import InitialValueProblem
 from geodesic_lightning.protocols import Decoder, Functional, Metrics, Score
 from geodesic_lightning.solvers import layouts
+from geodesic_lightning.solvers.film import Film
 from geodesic_lightning.solvers.scalars import FINAL, STEP
+from geodesic_lightning.solvers.stages import Stages
+
+SHOWN = 1 / 16  # of a run's own passes: what films on the way, and those to compare with, may take
+MOST, FEWEST = 9, 3  # frames of such a film
 
 
 class Solver(L.LightningModule):
@@ -37,9 +41,9 @@ class Solver(L.LightningModule):
         metrics: what else a morph is measured by: solver → figures by name.
         context: what the run wants said in its summary beside the path: its seed, its model's name.
         name: what summaries call it; the class's own if not given.
+        stages: the run's ledger; a new one if not given.
 
     Attributes:
-        seconds: of solving and of decoding, so far.
         report: the latest scalars, floats by name.
         measures: what the metrics found.
         unshown: what callbacks met with while they wrote, raised when all have written.
@@ -68,6 +72,7 @@ class Solver(L.LightningModule):
         metrics: Metrics | None = None,
         context: dict[str, Any] | None = None,
         name: str | None = None,
+        stages: Stages | None = None,
     ) -> None:
         super().__init__()
         self.name = name or self.name
@@ -88,13 +93,23 @@ class Solver(L.LightningModule):
         self.timing: Timing = timing or EvenInDistance()
         self.metrics = metrics
         self.context: dict[str, Any] = {} if context is None else context
-        self.seconds = {"solve": 0.0, "decode": 0.0}
+        if stages is None:
+            stages = Stages("rest")
+            stages.watch(problem.score.model)
+        self.stages = stages
         self.report: dict[str, float] = {}
         self.measurement: Measurement | None = None
         self.start: Measurement | None = None
         self.measures: dict[str, float] = {}
         self.unshown: list[Exception] = []
-        self._shown: tuple[Tensor, Timing, Tensor] | None = None
+        self._film: Film | None = None
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Of each stage so far; solving and decoding have theirs even where there was none."""
+        return self.stages.seconds | {
+            k: self.stages.seconds.get(k, 0.0) for k in ("solve", "decode")
+        }
 
     @property
     def start_name(self) -> str:
@@ -102,7 +117,11 @@ class Solver(L.LightningModule):
         return f"start ({self.path.manifold.line})"
 
     def setup(self, stage: str) -> None:
+        self.stages.enter("solve" if stage == "fit" else "measure")
         self.problem.score.model.to(self.device)
+
+    def teardown(self, stage: str) -> None:
+        self.stages.enter("rest")
 
     @property
     def finished(self) -> bool:
@@ -120,24 +139,66 @@ class Solver(L.LightningModule):
         return float(self.problem.strength)
 
     def frames(self, count: int | None = None) -> Tensor:
-        """Images (count, 3, H, W) in [0, 1] of the path as it stands; each path is decoded once.
+        """Images (count, 3, H, W) in [0, 1] of the path as it stands; each frame is decoded once.
 
         A closed path shows its first keyframe once: its film is a loop.
         """
-        count = count or self.frame_count
-        timing = EvenInDistance() if self.measurement is None else self.timing
-        points, shown = self.path.points(), self._shown
-        if (
-            shown is None
-            or len(shown[2]) != count
-            or shown[1].name != timing.name
-            or not _same(shown[0], points)
-        ):
-            began = time.perf_counter()
-            self._shown = (points.clone(), timing, self._images(count))
-            self.seconds["decode"] += time.perf_counter() - began
-        assert self._shown is not None
-        return self._shown[2]
+        count, film = count or self.frame_count, self._present
+        if count not in film.whole:
+            with self.stages.at(self._showing):
+                film.whole[count] = self._images(count)
+        return film.whole[count]
+
+    def start_film(self, count: int | None = None, most: int = MOST) -> Tensor | None:
+        """Of the path before the first step: `count` frames, or a rough film as `sketch` has it."""
+        return self.frames(count) if count else self.sketch(most)
+
+    def images(self, places: Tensor) -> Tensor:
+        """Images (m, 3, H, W) in [0, 1] at places (m,) of the path as it stands; each is decoded once."""
+        return self._present.at(places, lambda new: self.decoder(self.path, new))
+
+    def rough(self, places: Tensor) -> Tensor:
+        """As `images`, in few passes: for frames that are only compared with their neighbours."""
+        return self.decoder.rough(self.path, places.to(torch.float32))
+
+    def sketch(self, most: int = MOST) -> Tensor | None:
+        """A rough film of the path as it stands, of at most so many frames.
+
+        What is shown of a path on its way takes at most SHOWN of the passes that the run itself takes:
+        there are as many frames as that allows; None where it allows no film.
+        """
+        with self.stages.at("show"):
+            count = self.affordable(most)
+            return self._images(count, rough=True) if count else None
+
+    def affordable(self, most: int) -> int:
+        """Frames of a rough film, at most so many, that keep what is shown within SHOWN of the run's own passes."""
+        spent, decoder = self.stages.passes, self.decoder
+        shown = spent.pop("show", 0)
+        own = sum(spent.values())
+        if self.measurement is None:  # what is known to come
+            own += self.segments - 1 + decoder.cost(self.frame_count)
+        for count in range(most, FEWEST - 1, -1):
+            if shown + decoder.cost(count, rough=True) <= SHOWN * own:
+                return count
+        return 0
+
+    @property
+    def _present(self) -> Film:
+        """What is decoded of the path as it stands."""
+        points, timing = self.path.points(), self._timing.name
+        if self._film is None or not self._film.shows(points, timing):
+            self._film = Film(points.clone(), timing)
+        return self._film
+
+    @property
+    def _timing(self) -> Timing:
+        return EvenInDistance() if self.measurement is None else self.timing
+
+    @property
+    def _showing(self) -> str:
+        """The stage that a film belongs to: before the outcome is measured it is one to look at."""
+        return "show" if self.measurement is None else "decode"
 
     def densities(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Curves by name, u (n,) and log density (n,) in nats relative to the start, as last known.
@@ -149,18 +210,23 @@ class Solver(L.LightningModule):
 
     def places(self, count: int) -> Tensor | None:
         """Where on the path the film's frames are, (count,) of path.u; None if it is of several paths."""
-        timing = EvenInDistance() if self.measurement is None else self.timing
-        closed, stops = self.path.closed, self.path.stops
-        shares = torch.linspace(0, 1, count + 1)[:-1] if closed else torch.linspace(0, 1, count)
-        places = timing(shares, self)
-        if stops is not None:
-            places = snapped(places, stops[:-1] if closed else stops)
-        return places
+        known = self._present.places
+        if count not in known:
+            closed, stops = self.path.closed, self.path.stops
+            shares = torch.linspace(0, 1, count + 1)[:-1] if closed else torch.linspace(0, 1, count)
+            with self.stages.at("retime"):
+                places = self._timing(shares, self)
+            if stops is not None:
+                places = snapped(places, stops[:-1] if closed else stops)
+            known[count] = places
+        return known[count]
 
-    def _images(self, count: int) -> Tensor:
+    def _images(self, count: int, rough: bool = False) -> Tensor:
         places = self.places(count)
         assert places is not None, "a film of several paths is a solver's own"
-        return self.decoder(self.path, places.to(torch.float32))
+        if rough:
+            return self.rough(places)
+        return self.images(places)
 
     def validation_step(self, batch: object, index: int) -> None:
         """Measure the path: every node scored once, no randomness."""
@@ -170,7 +236,8 @@ class Solver(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Measure the film, if that was asked for."""
         if self.metrics is not None:
-            self.measures = self.metrics(self)
+            with self.stages.at("metrics"):
+                self.measures = self.metrics(self)
             self.log_dict({f"final/{k}": v for k, v in self.measures.items()}, batch_size=1)
 
     def on_validation_end(self) -> None:
@@ -227,7 +294,8 @@ class Solver(L.LightningModule):
             **({"measures": self.measures} if self.measures else {}),
             "score_evaluations": self.problem.evaluations,
             "unet_evaluations": self.problem.score.model.evaluations,
-            "seconds": {**self.context.get("seconds", {}), **self.seconds},
+            "unet_evaluations_by_stage": self.stages.passes,
+            "seconds": self.seconds,
             # Where the density is exact: the path's exact length against the known geodesic's.
             **self.problem.score.model.judge(
                 self.path.points(), self.problem.alpha, self.path.manifold
@@ -280,7 +348,3 @@ def exponent(
         if own is not None:
             return float(own)
     return Strength()
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.equal(a, b)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
@@ -14,7 +16,7 @@ from geodesic_lightning.optimizers.batched import Batched
 from geodesic_lightning.problems.boundary_value import Corners, Problem, corners
 from geodesic_lightning.problems.evaluation import Evaluation
 from geodesic_lightning.protocols import AnyPath, Decoder, Functional, MakeOptimizer, Score
-from geodesic_lightning.solvers.base import exponent
+from geodesic_lightning.solvers.base import MOST, exponent
 from geodesic_lightning.solvers.iterative import IterativeSolver
 
 
@@ -66,6 +68,7 @@ class BoundaryValueSolver(IterativeSolver):
         path.set_nodes(path.baseline(segments)[1:-1])
         self._make_leg_optimizer = optimizer
         self.corners: Corners | None = None
+        self._first: Tensor | None = None
         self.make_optimizer()  # what does not fit together is said before anything is computed
 
     def make_optimizer(self) -> Batched:
@@ -82,13 +85,25 @@ class BoundaryValueSolver(IterativeSolver):
 
     def on_fit_start(self) -> None:
         # What solving is compared with: the manifold's own geodesic between the ends.
-        self.start = self.problem.measure(self.path.baseline(self.segments))
-        super().on_fit_start()
+        self.problem.score_ends()
+        with self.stages.at("measure"):
+            self.start = self.problem.measure(self.path.baseline(self.segments))
 
     def on_fit_end(self) -> None:
-        super().on_fit_end()
         sharp = self.optimizer.sharp
-        self.corners = None if sharp is None else corners(self.problem, sharp)
+        with self.stages.at("measure"):
+            self.corners = None if sharp is None else corners(self.problem, sharp)
+
+    def start_film(self, count: int | None = None, most: int = MOST) -> Tensor | None:
+        if self._first is None:
+            path = copy.deepcopy(self.path)
+            path.set_nodes(path.baseline(path.legs[0].segments)[1:-1])
+            with self.stages.at("show"):
+                if count is not None:
+                    self._first = self.decoder(path, torch.linspace(0, 1, count))
+                elif count := self.affordable(most):
+                    self._first = self.decoder.rough(path, torch.linspace(0, 1, count))
+        return self._first
 
     def scalars(self) -> dict[str, float]:
         latest = self.problem.latest

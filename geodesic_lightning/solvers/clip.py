@@ -1,6 +1,5 @@
 """Is a clip a geodesic? Nothing to solve but the geodesic between its ends, to compare it with."""
 
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +18,7 @@ from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.protocols import AnyPath, MakeOptimizer, Score
 from geodesic_lightning.solvers import layouts
-from geodesic_lightning.solvers.base import Solver, exponent, readings
+from geodesic_lightning.solvers.base import MOST, Solver, exponent, readings
 from geodesic_lightning.solvers.baselines import drawn, released
 from geodesic_lightning.solvers.clip_findings import numbers
 
@@ -100,9 +99,8 @@ class ClipSolver(Solver):
             found = departure.measure(points, scores, problem.alpha, problem.manifold)
         turning = self.departure.residual * found.euclidean_length
         self.measurement = replace(found, turning=turning)
-        began = time.perf_counter()
-        self.rivals = {"geodesic": self._geodesic()}
-        self.seconds["solve"] += time.perf_counter() - began
+        with self.stages.at("solve"):
+            self.rivals = {"geodesic": self._geodesic()}
         self.rivals |= {way: self._fixed(way) for way in ("slerp", "lerp")}
         lengths = {f"{k}_length": v.measurement.length for k, v in self.rivals.items() if v}
         self.say(
@@ -148,10 +146,16 @@ class ClipSolver(Solver):
         path.set_nodes(points[chosen][1:-1])
         return path
 
-    def _images(self, count: int) -> Tensor:
+    def _images(self, count: int, rough: bool = False) -> Tensor:
         """Frames of the clip itself, evenly taken, each from its latent."""
         thin = self._thinned(count - 1)
-        return self.decoder(thin, thin.u)
+        return (self.decoder.rough if rough else self.decoder)(thin, thin.u)
+
+    def rival_film(self, path: AnyPath) -> Tensor | None:
+        """A rough film of another path, of as many frames as showing may cost; None for none."""
+        with self.stages.at("show"):
+            count = self.affordable(MOST)
+            return self.decoder.rough(path, torch.linspace(0, 1, count)) if count else None
 
     def places(self, count: int) -> Tensor:
         """The frames that are shown are nodes."""

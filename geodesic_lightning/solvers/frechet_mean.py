@@ -106,7 +106,7 @@ class MeanSolver(IterativeSolver):
 
     def validation_step(self, batch: object, index: int) -> None:
         """Measure every leg; the first stands for the path where one is asked for."""
-        self.measurements = [leg.measure() for leg in self.problem.legs]
+        self.measurements = self.problem.measure_legs()
         self.measurement = self.measurements[0]
         turning = torch.cat([found.turning for found in self.measurements])
         density = torch.cat(
@@ -145,7 +145,7 @@ class MeanSolver(IterativeSolver):
         """The mean as an image (3, H, W)."""
         return self.frames()[-1]
 
-    def _images(self, count: int) -> Tensor:
+    def _images(self, count: int, rough: bool = False) -> Tensor:
         """From each image in turn to the mean; the last frame is the mean."""
         decoder, legs = self.decoder, self.path.legs
         own = decoder.norms
@@ -162,7 +162,8 @@ class MeanSolver(IterativeSolver):
                 torch.stack([own[k], middle]),
                 ends=decoder.ends,
             )
-            film.append(one(leg, torch.linspace(0, 1, many) if many > 1 else torch.ones(1)))
+            u = torch.linspace(0, 1, many) if many > 1 else torch.ones(1)
+            film.append((one.rough if rough else one)(leg, u))
         return torch.cat(film)
 
     def summary(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -83,9 +82,6 @@ class IterativeSolver(Solver):
         self._optimizer = self.make_optimizer()
         return Stepper(list(self.parameters()), self.optimizer)
 
-    def on_fit_start(self) -> None:
-        self._began, self._decoded = time.perf_counter(), self.seconds["decode"]
-
     def on_train_start(self) -> None:
         self.optimizer.prepare()
         if self.finished:  # as a run is that was stopped after its last step
@@ -94,17 +90,9 @@ class IterativeSolver(Solver):
     def training_step(self, batch: object, index: int) -> None:
         self.optimizers().step(closure=self.evaluate)  # type: ignore[union-attr]
 
-    def on_fit_end(self) -> None:
-        self.seconds["solve"] += self._elapsed()
-
-    def _elapsed(self) -> float:
-        """Seconds of this fit, without those that showing took."""
-        shown = self.seconds["decode"] - self._decoded
-        return time.perf_counter() - self._began - shown
-
     def on_train_batch_end(self, outputs: object, batch: object, index: int) -> None:
         own = {name: float(value) for name, value in self.optimizer.report.items()}
-        self.report = self.scalars() | own | {"seconds": self.seconds["solve"] + self._elapsed()}
+        self.report = self.scalars() | own | {"seconds": self.seconds["solve"]}
         scalars = {f"solve/{name}": value for name, value in self.report.items()}
         self.log_dict(scalars, on_step=True, on_epoch=False, batch_size=1)
         if self.finished:

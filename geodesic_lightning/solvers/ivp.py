@@ -105,11 +105,10 @@ class InitialValueSolver(IterativeSolver):
 
     def on_fit_start(self) -> None:
         # What shooting is compared with: the line or great circle with the same velocity.
-        self.start = self.problem.measure(self.problem.unbent(self.segments)[0])
-        super().on_fit_start()
+        with self.stages.at("measure"):
+            self.start = self.problem.measure(self.problem.unbent(self.segments)[0])
 
     def on_fit_end(self) -> None:
-        super().on_fit_end()
         if self.gauge == "metric" and self.finished:
             # Nodes came at equal distances in the metric; a path has them at equal distances.
             for path in self.problem.paths:
@@ -133,7 +132,9 @@ class InitialValueSolver(IterativeSolver):
     def fan_frames(self, count: int) -> Tensor:
         """Images (n, count, 3, H, W) in [0, 1] of all paths of the fan, at even u."""
         u = torch.linspace(0, 1, count)
-        return torch.stack([self.decoder(path, u) for path in self.problem.paths])
+        with self.stages.at("decode"):
+            others = [self.decoder(path, u) for path in self.problem.paths[1:]]
+            return torch.stack([self.images(u), *others])
 
     def summary(self) -> dict[str, Any]:
         return super().summary() | {

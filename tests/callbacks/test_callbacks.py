@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 
 from geodesic_lightning import callbacks
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.solvers.stages import Stages
 from geodesic_lightning.tracking.wandb_logger import WandB
 
 pytestmark = [
@@ -62,7 +63,9 @@ class Relaxation(lightning.pytorch.LightningModule):
         self.problem = SimpleNamespace(alpha=1.0)
         self.report: dict[str, float] = {}
         self.fail_at = fail_at
-        self.decoded = 0
+        self.decoded, self.affords = 0, True
+        self.frame_count = segments + 1
+        self.stages = Stages()
         self._shown: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def energy(self) -> torch.Tensor:
@@ -113,6 +116,12 @@ class Relaxation(lightning.pytorch.LightningModule):
         images = (4 * far).clamp(0, 1)[:, None].expand(-1, 3, -1, -1)
         self._shown = (points.clone(), images)
         return images
+
+    def start_film(self, count: int | None = None, most: int = 9) -> torch.Tensor | None:
+        return self.frames(count) if count else self.sketch(most)
+
+    def sketch(self, most: int = 9) -> torch.Tensor | None:
+        return self.frames(most) if self.affords else None
 
     def summary(self) -> dict:
         return {
@@ -225,6 +234,18 @@ def test_the_intermediate_films_show_the_path_of_their_step(tmp_path):
 def test_a_cheaper_film_has_fewer_frames(tmp_path):
     run([callbacks.DecodeEvery(every_n_steps=5, folder=str(tmp_path), count=3)])
     assert len(film(tmp_path / "videos" / "step_0005.mp4")) == 3
+
+
+def test_by_default_films_on_the_way_are_those_that_cost_next_to_nothing(tmp_path):
+    """Every tenth step, where the solver affords one."""
+
+    class Dear(lightning.pytorch.Callback):
+        def on_train_batch_start(self, trainer, module, *_):
+            module.affords = trainer.global_step < 15
+
+    run([callbacks.DecodeEvery(folder=str(tmp_path), count=3), Dear()], steps=20)
+    assert files(tmp_path) == ["videos/step_0000.mp4", "videos/step_0010.mp4"]
+    assert len(film(tmp_path / "videos" / "step_0010.mp4")) == 3
 
 
 def test_decode_every_zero_steps_is_refused(tmp_path):

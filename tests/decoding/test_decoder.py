@@ -23,8 +23,13 @@ class Glass:
         self.latents, self.embedding = x, embedding
         return x + 0
 
+    def sketch(self, x, embedding):
+        return x + 1
+
     def decode(self, latents):
         return latents
+
+    passes, rough_passes = 10, 4
 
 
 def make(manifold, given=None, norms=(2.0, 6.0), segments=8, shown="given"):
@@ -157,8 +162,24 @@ class TestEnds:
         u = torch.linspace(0, 1, 9)
         found = self.soft(given)[0](self.soft()[1], u)
         plain, path, _ = self.soft()
-        assert torch.equal(found[1:-1], plain(path, u)[1:-1])
+        torch.testing.assert_close(found[1:-1], plain(path, u)[1:-1])
         assert torch.equal(found[[0, -1]], given)
+
+    def test_nothing_is_decoded_where_an_image_is_given(self):
+        decoder, path, _ = self.soft(self.given())
+        decoder(path, torch.linspace(0, 1, 9))
+        assert len(decoder.model.latents) == 7
+        decoder.model.latents = ()
+        assert torch.equal(decoder(path, torch.tensor([1.0, 0.0])), self.given().flip(0))
+        assert decoder.model.latents == ()
+
+    def test_a_rough_film_is_the_model_s_sketch(self):
+        decoder, path, _ = self.soft(self.given())
+        rough = decoder.rough(path, torch.linspace(0, 1, 5))
+        whole = decoder(path, torch.linspace(0, 1, 5))
+        torch.testing.assert_close(rough[1:-1], whole[1:-1] + 1 / 20)  # as Glass sketches
+        assert torch.equal(rough[[0, -1]], whole[[0, -1]])
+        assert (decoder.cost(5), decoder.cost(5, rough=True)) == (30, 12)
 
     def test_decoded_shows_no_given_image(self):
         u = torch.linspace(0, 1, 9)
@@ -174,6 +195,20 @@ class TestEnds:
         torch.testing.assert_close(
             added, expected[:, None, None, None].expand_as(added), atol=1e-6, rtol=0
         )
+
+    def test_blended_spares_the_ends_where_the_clean_latents_are_known(self):
+        """The autoencoder tells the residuals: nothing comes down at the ends, frames are the same."""
+        given, u = self.given(), torch.linspace(0, 1, 17)
+        decoder, path, latents = self.soft(given, "blended")
+        expected = decoder(path, u)
+        assert (decoder.cost(17), decoder.cost(1)) == (170, 10)
+        sparing = Decoder(
+            decoder.model, decoder.condition, given, decoder.norms, ends="blended", clean=latents
+        )
+        torch.testing.assert_close(sparing(path, u), expected, atol=1e-6, rtol=0)
+        assert len(decoder.model.latents) == 15
+        assert sparing.cost(17) == 150
+        torch.testing.assert_close(sparing(path, u[3:5]), expected[3:5], atol=1e-6, rtol=0)
 
     def test_blended_ends_are_given_to_the_last_bit(self):
         given = self.given()

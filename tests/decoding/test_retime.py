@@ -99,7 +99,9 @@ def cubic(path, u):
 
 def test_perceived_changes_become_even():
     solver = SimpleNamespace(
-        path=EVEN, decoder=cubic, problem=SimpleNamespace(score=SimpleNamespace(model=Eye()))
+        path=EVEN,
+        rough=partial(cubic, None),
+        problem=SimpleNamespace(score=SimpleNamespace(model=Eye())),
     )
     shares = torch.linspace(0, 1, 65)
     before = distances([cubic(None, shares)])
@@ -117,7 +119,9 @@ def jump(path, u):
 def test_another_round_looks_into_a_jump():
     """What jumps between two frames is laid out within it as if it were even; the next round knows better."""
     solver = SimpleNamespace(
-        path=EVEN, decoder=jump, problem=SimpleNamespace(score=SimpleNamespace(model=Eye()))
+        path=EVEN,
+        rough=partial(jump, None),
+        problem=SimpleNamespace(score=SimpleNamespace(model=Eye())),
     )
     shares = torch.linspace(0, 1, 17)
     uneven = []
@@ -140,6 +144,13 @@ def test_distances_do_not_depend_on_contrast():
     torch.testing.assert_close(distances([images]), distances([7 * images]))
 
 
+def test_differences_of_many_frames_are_those_of_all_at_once():
+    """They are taken some frames at a time, with none left out between."""
+    images = torch.rand(30, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = perceptual.embedded(Eye(), images)
+    torch.testing.assert_close(found, perceptual.squared([images]))
+
+
 def test_on_a_chain_even_frames_are_even_in_distance_across_legs():
     stops = torch.tensor([[0.0, 0], [1, 0], [4, 0]], dtype=torch.float64)
     chain = PiecewisePath(stops, Euclidean(), 8)
@@ -158,9 +169,11 @@ def test_a_film_keeps_its_number_of_frames_and_its_ends(timing):
         "perceptual": EvenlyPerceived(perceptual.embedded),
         "beta": BetaPrior(perceptual.embedded),
     }[timing]
-    seen = partial(lambda path, u: model.decode(path.at(u)))
     solver = SimpleNamespace(
-        path=problem.path, decoder=seen, problem=problem, measurement=problem.measure()
+        path=problem.path,
+        rough=lambda u: model.decode(problem.path.at(u)),
+        problem=problem,
+        measurement=problem.measure(),
     )
     u = made(torch.linspace(0, 1, 6), solver)
     assert u.shape == (6,)
@@ -202,7 +215,7 @@ class TestBeta:
         shares = torch.linspace(0, 1, 9)
         solver = SimpleNamespace(
             path=EVEN,
-            decoder=lambda path, u: torch.from_numpy(beta.cdf(u.double().numpy(), 2, 2)),
+            rough=lambda u: torch.from_numpy(beta.cdf(u.double().numpy(), 2, 2)),
             problem=SimpleNamespace(score=SimpleNamespace(model=None)),
         )
         found = BetaPrior(lambda model, film: film.diff().square())(shares, solver)

@@ -236,3 +236,34 @@ def test_a_failure_leaves_the_former_file(tmp_path, monkeypatch):
         write_json(tmp_path / "a.json", {"a": 2})
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": 1}
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(("count", "height", "width"), [(2000, 8, 64), (40, 2160, 3840)])
+def test_a_strip_of_many_or_large_frames_is_thinned(count, height, width):
+    """Both ends are in it, and no program refuses it."""
+    frames = torch.linspace(0, 1, count).reshape(-1, 1, 1, 1).expand(count, 3, height, width)
+    found = strip(frames)
+    assert found.shape[-1] <= artifacts.WIDEST
+    assert found.shape[-2] * found.shape[-1] <= artifacts.LARGEST
+    assert (found.shape[-1] + 2) % (width + 2) == 0
+    assert (float(found[0, 0, 0]), float(found[0, 0, -1])) == (0, 1)
+
+
+def test_a_picture_that_pillow_would_refuse_is_made_smaller(tmp_path, monkeypatch):
+    monkeypatch.setattr(artifacts, "LARGEST", 64 * 64)
+    write_image(ramp(3, 100, 100)[1], tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (50, 50)
+        assert np.asarray(image).std() == 0
+
+
+def test_a_film_is_sent_frame_by_frame(tmp_path):
+    """A hundred frames in the memory of one: as bytes at their film's size they are 20 MB."""
+    import tracemalloc
+
+    frames = torch.linspace(0, 1, 100).reshape(-1, 1, 1, 1).expand(100, 3, 8, 8)
+    tracemalloc.start()
+    write_video(frames, tmp_path / "a.mp4", min_side=256)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 4e6

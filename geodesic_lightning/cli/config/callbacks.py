@@ -25,7 +25,7 @@ class Checkpoint:
 class DecodeEvery:
     _target_: str = "geodesic_lightning.callbacks.DecodeEvery"
     folder: str = "${folder}"
-    every_n_steps: int = 10
+    every_n_steps: int | None = None
     count: int | None = 9
     fps: float = 12
 

@@ -23,6 +23,8 @@ from geodesic_lightning.score.condition import Condition
 if TYPE_CHECKING:
     from geodesic_lightning.models.diffusion import DiffusionModel
 
+UNKNOWN = 10**9  # passes: more than anything may cost
+
 
 class MorphDecoder(Decoder):
     """Frames and both ends come down the ODE side by side.
@@ -84,6 +86,19 @@ class MorphDecoder(Decoder):
         self.guidance_middle = guidance if guidance_middle is None else guidance_middle
         self.clean, self.guide, self.negative = clean, guide, negative
         self._adapters: dict[str, list[str]] = {}
+
+    @property
+    def _spares_given(self) -> bool:
+        """Frames are mixed down: the autoencoder alone does not tell what they look like at the ends."""
+        return self.ends == "given"
+
+    def cost(self, frames: int, rough: bool = False) -> int:
+        """As of Decoder: both ends come along, guidance asks twice, what is to be fitted is not cheap."""
+        fitted = self.lora is None or "frames" in self._adapters
+        if not fitted or (self.null_text is not None and self._nulls is None):
+            return UNKNOWN if rough else frames * self.model.passes
+        guided = 1 if self.guidance == self.guidance_middle == 1 else 2
+        return guided * (frames if self.ends == "given" else frames + 2) * self.model.passes
 
     def _images(self, path: AnyPath, u: Tensor) -> Tensor:
         """Decoded frames (m, 3, H, W) at places u (m,)."""

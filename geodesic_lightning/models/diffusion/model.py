@@ -25,6 +25,7 @@ from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models import parallel
 from geodesic_lightning.models import samplers as ode
+from geodesic_lightning.models.cost import passes_down
 from geodesic_lightning.models.diffusion import loading
 from geodesic_lightning.models.diffusion import noise_schedule as levels
 from geodesic_lightning.models.diffusion.batching import Chunks
@@ -46,6 +47,8 @@ from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.protocols import Manifold
 
 log = logging.getLogger("geodesic_lightning")
+
+ROUGH = 4  # steps of a sketch
 
 
 class DiffusionModel:
@@ -80,7 +83,8 @@ class DiffusionModel:
         name: what summaries call it.
 
     Attributes:
-        evaluations: latents the denoiser has seen. timestep: τ of timesteps T. sigma: σ_τ.
+        evaluations: latents the denoiser has seen. passes, rough_passes: of one on its way down, and of
+            its sketch. timestep: τ of timesteps T. sigma: σ_τ.
             latent_shape.
         source: weights that were loaded.
 
@@ -186,6 +190,13 @@ class DiffusionModel:
         self._ladder = self._levels.ladder(scheduler.timesteps(self._levels))
         self.timesteps, self.timestep = len(self._levels), self._ladder[-1].t
         self.sigma = self._ladder[-1].sigma
+        self.passes = passes_down(
+            scheduler.sampler, self._ladder, scheduler.order, scheduler.corrector
+        )
+        steps = min(1000, round(ROUGH / scheduler.noise_level))
+        rough = Scheduler("multistep", steps, scheduler.noise_level, grid="even", order=2)
+        self._rough = self._levels.ladder(rough.timesteps(self._levels))
+        self.rough_passes = min(self.passes, passes_down("multistep", self._rough))
 
     def to(self, device: torch.device | str) -> DiffusionModel:
         """Move the networks, and set their precision for that device."""
@@ -424,6 +435,15 @@ class DiffusionModel:
     def denoise(self, x: Tensor, embedding: Tensor) -> Tensor:
         """Latents (n, *latent_shape) at the path's noise level → clean latents, guidance 1."""
         return self.descend(x, self._under(embedding))
+
+    @torch.inference_mode()
+    def sketch(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """As `denoise`, in ROUGH steps of the second order: what a picture will be, not its details."""
+        if self.rough_passes == self.passes:
+            return self.denoise(x, embedding)
+        return ode.descend(
+            "multistep", self._under(embedding), x.to(self.device), self._rough, order=2
+        )
 
     def descend(
         self,

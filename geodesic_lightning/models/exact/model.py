@@ -43,7 +43,7 @@ class ExactModel:
     Attributes:
         evaluations: points scored by `noise_prediction` so far.
         latent_shape: (d,). sigma, alpha, manifold: the density's own. image_size: 256 px.
-        timestep, timesteps: 0 of 1, the only noise level there is.
+        timestep, timesteps: 0 of 1, the only noise level there is. passes, rough_passes: 0, nothing leads down.
         density: the Density.
 
     Raises:
@@ -52,6 +52,7 @@ class ExactModel:
 
     image_size = 256
     timestep, timesteps = 0, 1
+    passes = rough_passes = 0
 
     def __init__(
         self,
@@ -133,6 +134,10 @@ class ExactModel:
         return -self.sigma * embedding.reshape(-1, 1).to(x) * parallel.shared(self.score, x)
 
     def denoise(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """The latents (n, d) themselves."""
+        return x
+
+    def sketch(self, x: Tensor, embedding: Tensor) -> Tensor:
         """The latents (n, d) themselves."""
         return x
 
