@@ -1,6 +1,7 @@
 """Free text is taken as it is typed, whatever Hydra's grammar makes of it; in a sweep quotes decide."""
 
 import pytest
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,6 +85,25 @@ def test_in_a_sweep_quotes_decide():
     assert (
         as_typed(["experiment=pairs", "data.prompt_start=a,b"], CONF)[1] == "data.prompt_start=a,b"
     )
+
+
+def test_what_a_wandb_agent_passes():
+    """The shipped recipe's parameters as an agent writes them: values unquoted, prompts too."""
+    recipe = yaml.safe_load((CONF.parent / "docs" / "wandb_sweep.yaml").read_text())
+    assert recipe["command"][-3:] == ["-m", "geodesic_lightning", "${args_no_hyphens}"]
+    passed = {
+        name: one["value"] if "value" in one else one.get("values", [one.get("min")])[0]
+        for name, one in recipe["parameters"].items()
+    }
+    words = [f"{name}={value}" for name, value in passed.items()]
+    cfg = composed([*as_typed(words), "folder=x"])
+    assert cfg.solver.strength == 0.4
+    assert cfg.metrics.names
+    text = composed(
+        as_typed(["data=pair", "data.start=a.png", "data.end=b.png", "folder=x",
+                  "data.prompt_start=a cat, sly (and dark)"])
+    )  # fmt: skip
+    assert text.data.prompt_start == "a cat, sly (and dark)"
 
 
 class TestCommandLine:
