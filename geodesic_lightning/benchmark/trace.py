@@ -109,6 +109,7 @@ class Stopwatch:
         self.score, self.seconds = score, 0.0
         self.model, self.field = score.model, score.field
         self.stochastic, self.curvature_bound = score.stochastic, score.curvature_bound
+        self.at_level = score.at_level
 
     def __call__(self, x: Tensor, u: Tensor, rng_step: int | None = None) -> Tensor:
         began = time.perf_counter()

@@ -74,7 +74,7 @@ def assemble(
             "decoder: frames are mixed from the two images that a path joins, and this solver joins "
             "none: choose decoder=plain."
         )
-    rest = {"functional": functional, "timing": timing, "metrics": metrics}
+    rest: dict[str, Any] = {"functional": functional, "timing": timing, "metrics": metrics}
     rest |= {"context": context, "stages": stages}
     if velocity is not None:
         seen, given = view(model, frames, condition, manifold)
