@@ -13,6 +13,7 @@ from lightning.pytorch import Trainer
 from geodesic_lightning.report.files import check_fps, write_text, write_video
 
 from .final import Final
+from .video import Video
 
 __all__ = ["Page"]
 
@@ -47,7 +48,8 @@ class Page(Final):
 
         folder, summary = Path(self.folder), solver.summary()
         whole = solver.frames()
-        films = [Film(str(summary["solver"]), self._mp4(whole))]
+        video = self._video(trainer)
+        films = [Film(str(summary["solver"]), self._mp4(whole) if video is None else video)]
         if self.compare and (other := _other(solver)) is not None:
             name, frames = other
             films.append(Film(name, self._mp4(frames, len(frames) / len(whole))))
@@ -62,6 +64,13 @@ class Page(Final):
             [*self.history, dict(solver.report)],
         )
         write_text(folder / "report.html", render(page))
+
+    def _video(self, trainer: Trainer) -> bytes | None:
+        """The film as Video has written it; None where it has not, or has another one."""
+        for one in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(one, Video) and (one.fps, one.ping_pong) == (self.fps, False):
+                return None if one.written is None else one.written.read_bytes()
+        return None
 
     def _mp4(self, frames: torch.Tensor, pace: float = 1.0) -> bytes:
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".page-") as place:

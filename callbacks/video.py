@@ -22,6 +22,9 @@ class Video(Final):
         folder: the run's folder.
         fps: frames a second.
         ping_pong: whether the film comes back to its start.
+
+    Attributes:
+        written: the file, once there is one.
     """
 
     shows = True
@@ -31,9 +34,10 @@ class Video(Final):
         self.folder = folder
         self.fps = fps
         self.ping_pong = ping_pong
+        self.written: Path | None = None
 
     def write(self, trainer: Trainer, solver: Any) -> None:
         """Encode the frames."""
         path = Path(self.folder) / "video.mp4"
-        path = write_video(solver.frames(), path, self.fps, self.ping_pong)
-        log_video(trainer, "video/final", path)
+        self.written = write_video(solver.frames(), path, self.fps, self.ping_pong)
+        log_video(trainer, "video/final", self.written)

@@ -132,9 +132,8 @@ def _words(hint: Any) -> str:
 
 def _setting(error: OmegaConfBaseException) -> str:
     text = _first_line(error)
-    if found := re.match(
-        r"Interpolation key '(\w+)' not found", text
-    ):  # of a group that was taken away
+    found = re.match(r"Interpolation key '(\w+)' not found", text)
+    if found and error.full_key == "_dummy_":  # of a group that was taken away
         return f"{found[1]} is not set: give {found[1]}=…"
     return f"{error.full_key or 'A setting'}: {text}."
 

@@ -231,7 +231,7 @@ def check_frames(frames: Tensor) -> None:
 def _bytes(frames: Tensor) -> np.ndarray:
     """(n, 3, H, W) in [0, 1] as (n, H, W, 3) uint8, rounded."""
     check_frames(frames)
-    pixels = frames.detach().float().cpu().clamp(0, 1).mul(255).round().byte()
+    pixels = frames.detach().float().cpu().clamp(0, 1).mul_(255).round_().byte()
     return pixels.permute(0, 2, 3, 1).contiguous().numpy()
 
 
