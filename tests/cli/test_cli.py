@@ -120,7 +120,9 @@ def test_run_leaves_its_files_in_its_folder_and_nothing_elsewhere(shell, tmp_pat
     ("callbacks", "left"),
     [
         ("default", {"video.mp4", "strip.png", "path.safetensors", "videos/step_0000.mp4"}),
-        ("video", {"video.mp4", "strip.png", "path.safetensors"}),
+        pytest.param(
+            "video", {"video.mp4", "strip.png", "path.safetensors"}, marks=pytest.mark.slow
+        ),
         ("log", {"path.safetensors", "checkpoints/last.ckpt"}),
         ("none", set()),
     ],

@@ -160,7 +160,9 @@ def test_through_the_shell(tmp_path):
     assert fresh.inner.rounds_done == made.rounds_done
 
 
-@pytest.mark.parametrize("kind", [MeanSolver, BoundaryValueSolver])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(MeanSolver, marks=pytest.mark.slow), BoundaryValueSolver]
+)
 def test_stopped_after_any_step_it_ends_as_the_run_that_never_stopped(tmp_path, kind):
     """Some legs are done before others: those are not scored again, and are still asked for."""
 

@@ -163,6 +163,7 @@ def test_all_that_is_to_be_sent_is_in_the_run_folder(shown):
     assert all(path.is_file() and path.is_relative_to(shown.resolve()) for path in staged)
 
 
+@pytest.mark.slow
 def test_logging_changes_nothing(geodesic):
     nodes = []
     for words in (("callbacks=default", "logger=several"), ("callbacks=log", "logger=none")):
