@@ -47,6 +47,13 @@ COMMANDS = {
         {f"report_{n}.png": f"clip_detour_{n}.png" for n in ("density", "bends", "angles")},
     ),
     "keyframes": (("experiment=keyframes", "solver.frames=13"), {"strip.png": "keyframes_strip.png"}),
+    "text": (
+        (
+            "data=prompts", 'data.prompt_start="a happy orange cat"', 'data.prompt_end="a sly blue cat"',
+            "solver.frames=9",
+        ),
+        {"strip.png": "text_strip.png"},
+    ),
     "mean": (("experiment=mean",), {"strip.png": "mean_strip.png"}),
 }  # fmt: skip
 STRENGTHS = {

@@ -7,6 +7,7 @@
 
     interpolate   the geodesic between two images
     through       one path through more of them, open or closed
+    from_text     the same between pictures of the model's own, from prompts alone
     mean          the image nearest to all of several
     extrapolate   shoot from one image, towards another, past a solved path, or anywhere
     analyse       is a clip a geodesic?
@@ -27,6 +28,7 @@ from geodesic_lightning.data.clip import Clip, clip
 from geodesic_lightning.data.frames import Frames, image, pair
 from geodesic_lightning.data.keyframes import keyframes
 from geodesic_lightning.data.paths import expanded
+from geodesic_lightning.data.prompts import prompts as prompts_alone
 from geodesic_lightning.decoding.decoder import Decoder, plain
 from geodesic_lightning.decoding.retime import Timing
 from geodesic_lightning.errors import UserError
@@ -64,6 +66,7 @@ __all__ = [
     "Solution",
     "analyse",
     "extrapolate",
+    "from_text",
     "interpolate",
     "mean",
     "through",
@@ -212,6 +215,32 @@ def through(
         UserError: one sentence on what is wrong with the input.
     """
     frames = keyframes(images, prompts, closed, rounding)
+    return _run(frames, BoundaryValueSolver, _bending(tolerance), **settings)
+
+
+def from_text(
+    *prompts: str,
+    seeds: Sequence[int] = (),
+    closed: bool = False,
+    rounding: float = 0.3,
+    guidance: float | None = None,
+    tolerance: float = 1e-4,
+    **settings: Unpack[Settings],
+) -> Solution:
+    """The geodesic between pictures that the model draws itself, or through more of them.
+
+    Args:
+        prompts: what the pictures show, two or more.
+        seeds: of their noise, one a prompt; none are 0, 1, 2 … With one seed for all, pictures resemble.
+        guidance: classifier-free guidance with which they are drawn; None is the model's usual one.
+        closed, rounding, tolerance, settings: as for `through`.
+
+    Raises:
+        UserError: one sentence on what is wrong with the input.
+    """
+    frames = prompts_alone(
+        prompts=prompts, seeds=seeds, closed=closed, rounding=rounding, guidance=guidance
+    )
     return _run(frames, BoundaryValueSolver, _bending(tolerance), **settings)
 
 

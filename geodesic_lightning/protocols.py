@@ -183,6 +183,11 @@ class Model(Protocol):
     def invert(self, latents: Tensor, embedding: Tensor) -> Tensor:
         """Clean latents (n, *latent_shape) → latents at the path's noise level."""
 
+    def sample(
+        self, embedding: Tensor, seeds: Sequence[int], guidance: float | None = None
+    ) -> Tensor:
+        """Latents (n, *shape) of the model's own at the path's noise level, one an embedding and seed."""
+
     def noise_prediction(self, x: Tensor, t: Tensor | int, embedding: Tensor) -> Tensor:
         """ε(x, t, c), like x (n, *latent_shape)."""
 

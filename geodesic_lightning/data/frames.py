@@ -6,7 +6,8 @@ size, before any model is loaded; the model then asks for them at its size:
     frames = pair("a.png", "b.jpg", "a red cat", "a blue cat")     # errors, if any, come here
     frames.at((512, 768)).images                                    # (2, 3, 512, 768) in [0, 1]
 
-An exact density has no pictures: its frames are points of the plane, or of any space.
+An exact density has no pictures: its frames are points of the plane, or of any space. Frames of
+prompts alone (prompts.py) have none either: the model samples them.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Frames:
         rounding: part of each leg that may bend so that the path passes its inner frames smoothly.
         fit: crop, pad or stretch: how a picture of another shape becomes one of the model's.
         anchor: center, top, bottom, left or right: what a crop keeps, where a padded picture stands.
+        seeds: n numbers of the noise from which the model makes pictures of its own, or none.
+        guidance: with which it makes them; None is its usual one.
     """
 
     images: Tensor | None
@@ -56,13 +59,15 @@ class Frames:
     rounding: float = 0.3
     fit: str = "crop"
     anchor: str = "center"
+    seeds: tuple[int, ...] = ()
+    guidance: float | None = None
 
     def __post_init__(self) -> None:
         """Raise UserError where the fields differ in number, or fit or anchor is no such word."""
         check_fit(self.fit, self.anchor)
         counts = {
             field: len(value)
-            for field in ("images", "prompts", "names", "points", "pictures")
+            for field in ("images", "prompts", "names", "points", "pictures", "seeds")
             if (value := getattr(self, field)) is not None and (field == "prompts" or len(value))
         }
         if len(set(counts.values())) > 1 or not len(self):

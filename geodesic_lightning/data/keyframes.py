@@ -54,7 +54,7 @@ def keyframes(
         tuple(_name(image, number) for number, image in enumerate(images, 1)),
         pictures=tuple(read_image(image) for image in images),
         closed=closed,
-        rounding=_part(rounding),
+        rounding=part(rounding),
         fit=fit,
         anchor=anchor,
     )
@@ -93,11 +93,12 @@ def keyframe_points(
         )
     names = tuple(f"point {i}" for i in range(len(table)))
     return Frames(
-        None, ("",) * len(table), names, points=table, closed=closed, rounding=_part(rounding)
+        None, ("",) * len(table), names, points=table, closed=closed, rounding=part(rounding)
     )
 
 
-def _part(rounding: float) -> float:
+def part(rounding: float) -> float:
+    """A checked `rounding`; UserError outside 0 to 1."""
     if not 0 <= rounding <= 1:
         raise UserError(f"data.rounding: got {rounding}, expected a number from 0 to 1.")
     return float(rounding)

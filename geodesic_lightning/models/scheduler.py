@@ -97,6 +97,16 @@ class Scheduler:
         spacing = min(total / self.steps, (last - 1) / max(self.climb - 1, 1))
         return grid.even(last, self.climb, spacing)
 
+    def above(self, levels: Levels, last: int) -> list[int]:
+        """Timesteps above τ = `last`, rising to that of pure noise: where sampling comes down from.
+
+        As many as the sampler has in all, since with guidance they decide what a picture shows.
+        """
+        top = levels.top
+        return sorted(
+            {last + round((top - last) * k / self.steps) for k in range(1, self.steps + 1)} - {last}
+        )
+
 
 def _usual(sampler: str) -> str:
     """The grid that a sampler is for: one that remembers slopes wants them where they turn."""

@@ -25,7 +25,7 @@ from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.geometry.piecewise_path import PiecewisePath
 from geodesic_lightning.geometry.star_path import StarPath
 from geodesic_lightning.protocols import MakeCondition, MakeManifold, Model
-from geodesic_lightning.score.condition import Condition, Piecewise
+from geodesic_lightning.score.condition import Condition, Piecewise, embedded
 
 if TYPE_CHECKING:
     from geodesic_lightning.integrators.initial_velocity import View
@@ -162,9 +162,18 @@ def _images(frames: Frames, verb: str) -> Frames:
 def _inverted(
     model: Model, frames: Frames, condition: MakeCondition
 ) -> tuple[Tensor, Condition | Piecewise, Tensor | None, Tensor]:
-    """Latents (n, …) at the path's level, condition through all prompts, images, clean latents."""
+    """Latents (n, …) at the path's level, condition through all prompts, images, clean latents.
+
+    Frames that are prompts alone are sampled down to the path's level, so that nothing is inverted.
+    """
     frames = frames.at(model.image_size) if frames.pictures else frames
-    clean, given, texts = model.encode(frames), model.given(frames), frames.prompts
+    texts, sampled = frames.prompts, None
+    if frames.seeds:
+        asked = embedded(model, texts, _long(condition))
+        sampled = model.sample(asked, frames.seeds, frames.guidance).clone()
+        clean, given = model.denoise(sampled, asked).clone(), None
+    else:
+        clean, given = model.encode(frames), model.given(frames)
     if len(clean) != len(frames):
         raise UserError(
             f"model={model.name} has {len(clean)} points of its own for {len(frames)} images: give "
@@ -174,11 +183,18 @@ def _inverted(
     if frames.closed:
         clean, texts = torch.cat([clean, clean[:1]]), (*texts, texts[0])
         given = None if given is None else torch.cat([given, given[:1]])
-    embedded = condition(model, texts, clean)
+    along = condition(model, texts, clean)
+    if sampled is not None:
+        return sampled, along, given, clean
     u = torch.linspace(0, 1, len(clean), device=clean.device)
     # Inference tensors may not become parameters; a clone made here is an ordinary tensor.
-    latents = model.invert(clean, embedded(u)).clone()
-    return latents[: len(frames)], embedded, given, clean
+    latents = model.invert(clean, along(u)).clone()
+    return latents[: len(frames)], along, given, clean
+
+
+def _long(condition: MakeCondition) -> str:
+    """What becomes of prompts that are too long, as the condition has it."""
+    return getattr(condition, "keywords", {}).get("long_prompts", "refuse")
 
 
 def _parts(frames: Frames | Clip, model: Model) -> Iterator[Frames]:

@@ -60,6 +60,20 @@ class Keyframes:
 
 
 @dataclass
+class Prompts:
+    _target_: str = "geodesic_lightning.data.prompts.prompts"
+    prompt_start: str = ""
+    prompt_end: str = ""
+    seed_start: int = 0
+    seed_end: int = 1
+    prompts: list[str] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+    closed: bool = False
+    rounding: float = 0.3
+    guidance: float | None = None
+
+
+@dataclass
 class ShippedKeyframes:
     _target_: str = "geodesic_lightning.data.keyframes.shipped_keyframes"
     names: list[str] = MISSING
@@ -106,6 +120,7 @@ SCHEMAS = {
     "image_schema": OneImage,
     "points_schema": Points,
     "keyframes_schema": Keyframes,
+    "prompts_schema": Prompts,
     "shipped_keyframes_schema": ShippedKeyframes,
     "keyframe_points_schema": KeyframePoints,
     "clip_schema": Clip,

@@ -86,6 +86,7 @@ class DiffusionModel:
         evaluations: latents the denoiser has seen. passes, rough_passes: of one on its way down, and of
             its sketch. timestep: τ of timesteps T. sigma: σ_τ.
             latent_shape.
+        guidance: with which the model's own pictures are sampled, where nothing else is asked for.
         source: weights that were loaded.
 
     Raises:
@@ -143,6 +144,7 @@ class DiffusionModel:
         self.source += "".join(f" with the word {one.word} of {one.file}" for one in words)
         log.info("%s: weights of %s", name, self.source)
         self._network = FAMILIES[type(pipeline).__name__](pipeline)
+        self.guidance = self._network.guidance
         self._vae = pipeline.vae
         self._levels = levels.of_scheduler(pipeline.scheduler)
         self._untried = prediction == "auto" and self._levels.shares is None
@@ -280,9 +282,10 @@ class DiffusionModel:
     def encode(self, frames: Frames) -> Tensor:
         """Frames of n images → clean latents z₀ (n, *latent_shape): the VAE's mean, scaled."""
         if not frames.pictures and frames.images is None:
+            got = "prompts alone" if frames.seeds else "points"
             raise UserError(
-                f"model={self.name} needs images, got points; use data=pair or a shipped pair, or "
-                "model=exact."
+                f"model={self.name} needs images, got {got}; use data=pair or a shipped pair"
+                f"{'' if frames.seeds else ', or model=exact'}."
             )
         return self._latents(self.given(frames))
 
@@ -430,6 +433,40 @@ class DiffusionModel:
     def invert(self, latents: Tensor, embedding: Tensor) -> Tensor:
         """Clean latents (n, *latent_shape) → latents at the path's noise level, guidance 1."""
         return self.climb(latents, self._under(embedding))
+
+    @torch.inference_mode()
+    def sample(
+        self, embedding: Tensor, seeds: Sequence[int], guidance: float | None = None
+    ) -> Tensor:
+        """Pictures of the model's own, on their way from pure noise down to the path's noise level.
+
+        Args:
+            embedding: (n, rows, width) of what they show.
+            seeds: n; the noise of each is the same on every device.
+            guidance: weight w of ε̂ = ε(∅) + w (ε(c) − ε(∅)) (Ho & Salimans, 2022); None is `self.guidance`.
+
+        Returns:
+            latents (n, *latent_shape).
+        """
+        if self._untried:  # no picture was given to try it with: any will do
+            self._latents(torch.full((1, 3, *self.image_size), 0.5))
+        weight = self.guidance if guidance is None else guidance
+        noise = [
+            torch.randn(self.latent_shape, generator=torch.Generator().manual_seed(seed))
+            for seed in seeds
+        ]
+        blank = self.embed([""], negative=True)
+        if blank.shape[1] != embedding.shape[1]:
+            blank = self.lengthen(blank, embedding.shape[1])
+        both = torch.cat([blank.expand_as(embedding), embedding])
+
+        def guided(x: Tensor, t: int) -> Tensor:
+            without, asked = self.noise_prediction(torch.cat([x, x]), t, both).chunk(2)
+            return without + weight * (asked - without)
+
+        above = self.scheduler.above(self._levels, self.timestep)
+        ladder = [self._ladder[-1], *(self._levels.at(t) for t in above)]
+        return self.descend(torch.stack(noise), guided, ladder)
 
     @torch.inference_mode()
     def denoise(self, x: Tensor, embedding: Tensor) -> Tensor:

@@ -36,9 +36,11 @@ class Network(ABC):
         latent_shape: (channels, height, width) of what is computed at present.
         factor: px of an image a latent's pixel is wide. multiple: px that sides are multiples of.
         most: px that a side may have, None for any number.
+        guidance: with which it is usually sampled, the default of its pipeline.
     """
 
     denoiser_name = "unet"
+    guidance = 7.5
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
@@ -166,6 +168,8 @@ class StableDiffusion(Network):
 class StableDiffusionXL(Network):
     """Stable Diffusion XL: an empty prompt is all zeros, as it was trained."""
 
+    guidance = 5.0
+
     def embed(self, prompts: list[str], device: torch.device) -> Tensor:
         states, _, pooled, _ = self.pipeline.encode_prompt(
             prompts, device=device, do_classifier_free_guidance=False
@@ -224,6 +228,7 @@ class StableDiffusion3(Network):
     """Stable Diffusion 3: a rectified flow; its third text encoder may be left out."""
 
     denoiser_name = "transformer"
+    guidance = 7.0
 
     def _sides(self) -> tuple[int, int | None]:
         """Patches, of which it knows so many places a side."""

@@ -26,6 +26,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.level import Level
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow")
+FAINT = 1e-8  # ᾱ: below it ς has no use as a number, as at the first level of a flow
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Levels:
     def ratios(self) -> Tensor:
         """ς_t = σ_t/√ᾱ_t (T,) float64, rising."""
         return ((1 - self.alphas_cumprod) / self.alphas_cumprod).sqrt()
+
+    @property
+    def top(self) -> int:
+        """The last timestep at which something is left of the clean latent: pure noise, for sampling."""
+        return int((self.alphas_cumprod > FAINT).nonzero()[-1])
 
     def ladder(self, timesteps: list[int]) -> list[Level]:
         """The clean latent's level, then those of rising timesteps."""
