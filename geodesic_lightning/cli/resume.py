@@ -61,7 +61,8 @@ def with_former(words: Sequence[str], resume: str | None) -> list[str]:
     # A job of a sweep that an experiment prescribes is resumed alone.
     alone = [] if {"-m", "--multirun"} & set(words) else ["hydra.mode=RUN"]
     said = {_key(word) for word in kept} | set(given)
-    silent = [word for word in unsaid(Path(resume or "")) if not _said(word, said)]
+    now = set(given) - set(map(_key, former))
+    silent = [word for word in unsaid(Path(resume or "")) if not _said(word, said, now)]
     return [*silent, *kept, *alone, *words]
 
 
@@ -91,11 +92,12 @@ def unsaid(folder: Path) -> list[str]:
     return found
 
 
-def _said(word: str, keys: set[str]) -> bool:
-    """A setting, or a choice of its group that may set it, is among the keys."""
+def _said(word: str, keys: set[str], now: set[str]) -> bool:
+    """A setting is among the keys, or something that stands for it, or is said anew that it belonged to."""
     key = _key(word)
-    also = {"solver.strength", "solver"} if key == "solver.alpha" else set()
-    return bool(({key} | also) & keys)
+    if key != "solver.alpha":
+        return key in keys
+    return bool({key, "solver.strength"} & keys or {"solver", "model", "score"} & now)
 
 
 def settings(folder: Path) -> list[str] | None:

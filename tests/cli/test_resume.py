@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from geodesic_lightning.cli.app import CONF
 from geodesic_lightning.cli.resume import with_former
@@ -347,3 +347,20 @@ def test_seconds_of_checkpoints_out_of_range(geodesic):
     done = geodesic(*EXACT, "callbacks.checkpoint.every_n_seconds=-1")
     assert done.code == 1
     assert "callbacks.checkpoint.every_n_seconds: got -1" in done.err
+
+
+def test_what_a_run_took_without_being_told_it_keeps(tmp_path, monkeypatch):
+    """Sampler, manifold and α of a run of then, whatever is the default now; what is said now has the last word."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run" / ".hydra").mkdir(parents=True)
+    (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text("- data=pair_cat\n")
+    chosen = "hydra:\n  runtime:\n    choices:\n      model: embedded\n      scheduler: heun\n"
+    (tmp_path / "run" / ".hydra" / "hydra.yaml").write_text(chosen)
+    nodes = {"nodes": torch.zeros(1, 2), "ends": torch.zeros(2, 2)}
+    save_file(nodes, tmp_path / "run" / "path.safetensors", {"alpha": "0.002"})
+    kept = ["scheduler=heun", "solver.alpha=0.002"]
+    assert with_former(["resume=run"], "run")[:3] == [*kept, "data=pair_cat"]
+    for now in ("solver.strength=1", "solver.alpha=0.1", "solver=slerp"):
+        assert with_former(["resume=run", now], "run")[0] == "scheduler=heun"
+        assert "solver.alpha=0.002" not in with_former(["resume=run", now], "run")
+    assert "scheduler=heun" not in with_former(["resume=run", "scheduler=ddim"], "run")
