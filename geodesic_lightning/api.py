@@ -17,7 +17,7 @@ All take the settings of `Settings` by name.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path as FilePath
 from typing import Any, TypedDict, Unpack
 
@@ -80,7 +80,8 @@ class Settings(TypedDict, total=False):
 
     Attributes:
         model: "embedded" (the default: the shipped model of drawn cats), a diffusers folder or hub
-            id, or a model object with the same verbs.
+            id, a loaded diffusers pipeline, which is given back as it came, or a model object with the
+            same verbs.
         score: noise_prediction, contrast, sds or nfsd; or a maker (model, condition) → Score.
         strength: how hard the density bends the path, radians ≥ 0 (functional/strength.py); None is the default.
         alpha: density exponent ≥ 0, in place of a strength.
@@ -181,7 +182,7 @@ def interpolate(
     """The geodesic between two images, by default through the shipped model of drawn cats.
 
     Args:
-        start, end: image files or PIL images.
+        start, end: image files, PIL images, arrays (H, W, 3) or tensors (3, H, W).
         prompt_start, prompt_end: what they show.
         tolerance: predicted relative excess of length at which solving stops.
         settings: see Settings.
@@ -205,7 +206,7 @@ def through(
     """One path through several images in their order, smooth at each; see docs/keyframes.md.
 
     Args:
-        images: image files or PIL images, two or more.
+        images: image files, PIL images, arrays or tensors, two or more.
         prompts: one an image, or none.
         closed: the path leads back to the first image.
         rounding: part of each leg in which the path may leave its geodesic for smoothness' sake.
@@ -280,7 +281,7 @@ def extrapolate(
     """The geodesic from an image along a velocity; only the first frame is a given image.
 
     Args:
-        start: image file or PIL image; toward: a second one, or None for a random direction.
+        start: image file, PIL image, array or tensor; toward: a second one, or None for a random direction.
         prompt, prompt_toward: what they show.
         velocity: in place of that direction, one of integrators/initial_velocity.py: Onward("outputs/cat"), say, which
             goes on past `toward`.
@@ -324,6 +325,34 @@ def _bending(tolerance: float) -> MakeOptimizer:
     return partial(SemiImplicit, tolerance=tolerance)
 
 
+def _lent(run: Callable[..., Solution]) -> Callable[..., Solution]:
+    """A loaded pipeline among the settings is the run's model while it lasts."""
+
+    @wraps(run)
+    def whole(
+        *parts: Any,
+        model: Any = "embedded",
+        scheduler: Scheduler | None = None,
+        device: str | torch.device | None = None,
+        **settings: Any,
+    ) -> Solution:
+        # Told by name, so that diffusers is not imported for other models.
+        if not any(kind.__name__ == "DiffusionPipeline" for kind in type(model).__mro__):
+            return run(*parts, model=model, scheduler=scheduler, device=device, **settings)
+        from geodesic_lightning.models.diffusion.borrowed import borrowed
+
+        with borrowed(model, scheduler) as own:
+            if device is not None and torch.device(device).type != own.device.type:
+                raise UserError(
+                    f"device: got {device}, but the pipeline is on {own.device}: move it there by "
+                    "pipe.to(…), or leave device out."
+                )
+            return run(*parts, model=own, device=own.device, **settings)
+
+    return whole
+
+
+@_lent
 def _run(
     given: Frames | Clip,
     solver: Callable[..., Solver],
@@ -396,7 +425,7 @@ def solved(solver: Solver, device: torch.device) -> Solution:
     with quiet():
         trainer = lightning.Trainer(
             accelerator="gpu" if device.type == "cuda" else device.type,
-            devices=1,
+            devices=[device.index or 0] if device.type == "cuda" else 1,
             max_epochs=1,
             logger=False,
             enable_checkpointing=False,

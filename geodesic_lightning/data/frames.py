@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from geodesic_lightning.data.read_image import read_image
+from geodesic_lightning.data.read_image import Picture, name_of, read_image
 from geodesic_lightning.data.resize import Size, check_fit, height_width, kept, resize, same
 from geodesic_lightning.errors import UserError
 
@@ -143,8 +143,8 @@ def crop_said(pictures: Sequence[tuple[str, tuple[int, int]]], size: Size) -> st
 
 
 def pair(
-    start: str | Path | Image.Image,
-    end: str | Path | Image.Image,
+    start: Picture,
+    end: Picture,
     prompt_start: str = "",
     prompt_end: str = "",
     size: Size | None = None,
@@ -158,10 +158,7 @@ def pair(
     Raises UserError for whatever `read_image` refuses and for two identical images.
     """
     pictures = (read_image(start), read_image(end))
-    names = tuple(
-        default if isinstance(source, Image.Image) else Path(source).name
-        for source, default in ((start, "start"), (end, "end"))
-    )
+    names = name_of(start, "start"), name_of(end, "end")
     first, second = pictures
     if first.size == second.size and first.tobytes() == second.tobytes():
         raise _identical(*names)
@@ -171,14 +168,14 @@ def pair(
 
 
 def image(
-    image: str | Path | Image.Image,
+    image: Picture,
     prompt: str = "",
     size: Size | None = None,
     fit: str = "crop",
     anchor: str = "center",
 ) -> Frames:
     """One image with its prompt, to start from; UserError for whatever `read_image` refuses."""
-    name = "start" if isinstance(image, Image.Image) else Path(image).name
+    name = name_of(image, "start")
     pictures = (read_image(image),)
     frames = Frames(None, (prompt or "",), (name,), pictures=pictures, fit=fit, anchor=anchor)
     return frames if size is None else frames.at(size)

@@ -5,20 +5,18 @@ frames = keyframes(["a.png", "b.png", "c.png"], ["a cat", "", "a dog"], closed=T
 
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import torch
-from PIL import Image
 
 from geodesic_lightning.data.frames import SHIPPED, Frames
-from geodesic_lightning.data.read_image import read_image
+from geodesic_lightning.data.read_image import Picture, name_of, read_image
 from geodesic_lightning.errors import UserError
 
 __all__ = ["keyframe_points", "keyframes", "shipped_keyframes"]
 
 
 def keyframes(
-    images: Sequence[str | Path | Image.Image],
+    images: Sequence[Picture],
     prompts: Sequence[str] = (),
     closed: bool = False,
     rounding: float = 0.3,
@@ -28,7 +26,7 @@ def keyframes(
     """Images with their prompts.
 
     Args:
-        images: files or PIL images, two or more; three or more if closed.
+        images: files or open pictures (read_image.py), two or more; three or more if closed.
         prompts: one an image, or none at all.
         closed: the path leads back to the first image.
         rounding: part of each leg, from either image, in which the path may leave its geodesic to
@@ -51,17 +49,13 @@ def keyframes(
     return Frames(
         None,
         tuple(prompts) or ("",) * len(images),
-        tuple(_name(image, number) for number, image in enumerate(images, 1)),
+        tuple(name_of(image, f"image {number}") for number, image in enumerate(images, 1)),
         pictures=tuple(read_image(image) for image in images),
         closed=closed,
         rounding=part(rounding),
         fit=fit,
         anchor=anchor,
     )
-
-
-def _name(image: str | Path | Image.Image, number: int) -> str:
-    return f"image {number}" if isinstance(image, Image.Image) else Path(image).name
 
 
 def shipped_keyframes(names: Sequence[str], closed: bool = False, rounding: float = 0.3) -> Frames:

@@ -6,13 +6,18 @@ import io
 import warnings
 from pathlib import Path
 
+import numpy as np
+import torch
 from PIL import Image, ImageFile
+from torch import Tensor
 
 from geodesic_lightning.data.colour import to_srgb
 from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 
-__all__ = ["read_image"]
+__all__ = ["Picture", "name_of", "read_image"]
+
+Picture = str | Path | Image.Image | np.ndarray | Tensor  # what a picture may be given as
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # asked first: Pillow has them ready
 NOT_PIXELS = ("EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5")  # drawings, films and stubs
@@ -33,8 +38,16 @@ MIN_SIDE = 8  # px
 MAX_PIXELS = 64_000_000
 
 
-def read_image(source: str | Path | Image.Image) -> Image.Image:
+def name_of(source: Picture, default: str) -> str:
+    """A file's name; the default for a picture that is none."""
+    return Path(source).name if isinstance(source, str | Path) else default
+
+
+def read_image(source: Picture) -> Image.Image:
     """The picture in a file (or an open one) as 8-bit sRGB at its own size, upright.
+
+    Arrays (H, W), (H, W, 3) or (H, W, 4) and tensors (3, H, W) are pictures too: whole numbers from 0 to
+    255, or others from 0 to 1.
 
     Reads what Pillow knows by its first bytes (PNG, JPEG, WebP, AVIF, BMP, GIF, TIFF, PPM, JPEG 2000
     …; the first picture of an animation), and HEIC with pillow-heif. A colour profile is applied,
@@ -48,6 +61,8 @@ def read_image(source: str | Path | Image.Image) -> Image.Image:
         warnings.simplefilter("ignore")  # what Pillow warns of is either harmless or refused below
         if isinstance(source, Image.Image):
             return _decode(source, "the picture")
+        if isinstance(source, np.ndarray | Tensor):
+            return _decode(_of_numbers(source), "the picture")
         path, name = _file(source), str(source)
         try:
             return _read(path, name)
@@ -65,6 +80,34 @@ class _Damaged(UserError):
             f"{name} is damaged and cannot be decoded ({' '.join(str(error).split())}): save or "
             "download it again."
         )
+
+
+def _of_numbers(given: np.ndarray | Tensor) -> Image.Image:
+    """An open picture of what others compute with."""
+    shape, wanted = tuple(given.shape), "an array (H, W, 3)"
+    if isinstance(given, Tensor):
+        wanted = "a tensor (3, H, W)"
+        given = given.detach().cpu()
+        given = given.float() if given.dtype == torch.bfloat16 else given  # numpy has none
+        given = (given.movedim(0, -1) if given.dim() == 3 else given).numpy()
+    pixels = given[..., 0] if given.ndim == 3 and given.shape[-1] == 1 else given
+    if not all(shape) or not (
+        pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[-1] in (3, 4))
+    ):
+        raise UserError(
+            f"Got a picture of shape {shape}, expected {wanted}: give one picture at a time."
+        )
+    whole = pixels.dtype.kind in "iu"
+    most, slack = (255, 0) if whole else (1, 1e-3)  # what rounding leaves
+    inside = (pixels >= -slack) & (pixels <= most + slack)
+    if pixels.dtype.kind not in "iuf" or not inside.all():
+        least, most = float(pixels.min()), float(pixels.max())
+        raise UserError(
+            f"Got a picture of {pixels.dtype} from {least:g} to {most:g}, expected whole numbers from 0 to "
+            "255 or others from 0 to 1: scale it."
+        )
+    bytes_ = pixels if whole else np.rint(pixels.astype(np.float64).clip(0, 1) * 255)
+    return Image.fromarray(np.ascontiguousarray(bytes_.astype(np.uint8)))
 
 
 def _file(source: str | Path) -> Path:

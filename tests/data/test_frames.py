@@ -159,6 +159,47 @@ def test_pictures_in_memory_make_a_pair():
     assert frames.images.shape == (2, 3, 24, 24)
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda pixels: pixels,
+        lambda pixels: pixels.astype(np.int64),
+        lambda pixels: (pixels / 255).astype(np.float32),
+        lambda pixels: np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)]),
+        lambda pixels: torch.from_numpy(pixels).permute(2, 0, 1),
+        lambda pixels: torch.from_numpy(pixels / 255).permute(2, 0, 1).requires_grad_(),
+    ],
+    ids=["uint8", "int64", "float32", "rgba", "tensor of bytes", "tensor"],
+)
+def test_arrays_and_tensors_are_pictures(made):
+    pixels = np.array(quadrants())
+    given = made(pixels.copy())
+    assert np.array_equal(np.asarray(read_image(given)), pixels)
+    assert pair(given, quadrants(40)).names == ("start", "end")
+    grey = np.asarray(read_image(torch.full((1, 8, 9), 0.5, dtype=torch.bfloat16)))
+    assert grey.shape == (8, 9, 3)
+    assert (grey == 128).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (np.zeros((3, 32, 32)), r"shape \(3, 32, 32\), expected an array \(H, W, 3\)"),
+        (torch.zeros(1, 3, 32, 32), r"expected a tensor \(3, H, W\)"),
+        (torch.zeros(3, 0, 8), "expected a tensor"),
+        (np.full((16, 16, 3), 255.0), "float64 from 255 to 255, expected whole numbers"),
+        (torch.linspace(-1, 1, 768).reshape(3, 16, 16), "float32 from -1 to 1"),
+        (np.full((16, 16), np.nan), "from nan to nan"),
+        (np.full((16, 16), 300), "int64 from 300 to 300"),
+        (np.ones((16, 16), dtype=bool), "of bool"),
+        (np.zeros((4, 16, 3), dtype=np.uint8), "at least 8×8"),
+    ],
+)
+def test_arrays_that_are_no_pictures(given, says):
+    with pytest.raises(UserError, match=says):
+        read_image(given)
+
+
 def test_images_of_the_models_size_pass_and_others_do_not():
     frames = Frames(torch.rand(3, 3, 8, 8), ("a", "b", "c"))
     assert frames.at(8) is frames

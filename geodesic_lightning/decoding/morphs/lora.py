@@ -73,6 +73,12 @@ class Lora:
         """
         names = [self.name + end for end in (["both"] if self.joint else ["start", "end"])]
         _peft()
+        if model.adapters:
+            raise UserError(
+                f"decoder: low-rank weights are trained for these images, and the pipeline has its own "
+                f"({', '.join(model.adapters)}): make them part of it first, by pipe.fuse_lora() and "
+                "pipe.unload_lora_weights(), or choose decoder=plain."
+            )
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             for number, name in enumerate(names):

@@ -8,6 +8,7 @@
     placement.py       device, precision, offloading
     size.py            sizes of images, square or not
     loading.py         folder, file or hub → pipeline
+    borrowed.py        a pipeline that somebody holds
     folder.py          what a local folder lacks
     failures.py        why weights do not load
     libraries.py       what libraries say; a silent hub

@@ -100,6 +100,11 @@ def load(source: Source) -> Loaded:
     raise UserError(f"No weights could be loaded; tried {'; '.join(failures) or 'nothing'}. {WAYS}")
 
 
+def origin(pipeline: Any) -> str:
+    """What a loaded pipeline says it was loaded from."""
+    return str(pipeline.config.get("_name_or_path") or type(pipeline).__name__)
+
+
 def refuse_unreachable(source: Source) -> None:
     """Raise the UserError of `load` where it is known without any library.
 

@@ -33,8 +33,8 @@ from geodesic_lightning.models.diffusion.compiler import check_compiler
 from geodesic_lightning.models.diffusion.embeddings import add_embeddings, read_embeddings
 from geodesic_lightning.models.diffusion.libraries import hushed
 from geodesic_lightning.models.diffusion.lora_file import add_loras
-from geodesic_lightning.models.diffusion.networks import FAMILIES
-from geodesic_lightning.models.diffusion.placement import Placement, dtype_named
+from geodesic_lightning.models.diffusion.networks import network_of
+from geodesic_lightning.models.diffusion.placement import Lent, Placement, dtype_named
 from geodesic_lightning.models.diffusion.prediction import (
     SHARES,
     check_prediction,
@@ -56,7 +56,8 @@ class DiffusionModel:
 
     Args:
         pretrained: a diffusers folder, a single .safetensors file or a hub id, or several to try in
-            order.
+            order; or a pipeline that is loaded already, which stays on its device and in its precision
+            and is best borrowed (borrowed.py).
         scheduler: the sampler, its steps and the path's noise level.
         alpha: density exponents by score's name, for those of which no strength is wanted.
         batch_size: latents a network call; auto begins with what should fit and halves where memory
@@ -88,6 +89,7 @@ class DiffusionModel:
             latent_shape.
         guidance: with which the model's own pictures are sampled, where nothing else is asked for.
         source: weights that were loaded.
+        adapters: low-rank weights that a loaded pipeline came with.
 
     Raises:
         UserError: the weights are not to be had, or are not those of a Stable Diffusion.
@@ -95,7 +97,7 @@ class DiffusionModel:
 
     def __init__(
         self,
-        pretrained: str | Sequence[str],
+        pretrained: Any,
         scheduler: Scheduler | None = None,
         alpha: dict[str, float] | None = None,
         batch_size: int | str = "auto",
@@ -132,18 +134,24 @@ class DiffusionModel:
         self.name, self.alpha = name, dict(alpha or {})
         self.manifold: Manifold | None = None  # it names none: its latents live near a sphere
         self.evaluations = 0
-        source = loading.Source(
-            pretrained, config, revision, variant, local_files_only, allow_pickle, tuple(without),
-            precision[0] or torch.float32,
-        )  # fmt: skip
-        pipeline, self.source, self._prediction_from = loading.load(source)
+        lent = hasattr(pretrained, "components")  # a pipeline, not the name of one
+        if lent:
+            found = loading.Loaded(pretrained, loading.origin(pretrained))
+        else:
+            source = loading.Source(
+                pretrained, config, revision, variant, local_files_only, allow_pickle, tuple(without),
+                precision[0] or torch.float32,
+            )  # fmt: skip
+            found = loading.load(source)
+        pipeline, self.source, self._prediction_from = found
         with hushed():
             added = add_loras(pipeline, lora or [], lora_scale)
             add_embeddings(pipeline, words)
         self.source += "".join(f" with {scale:g} × {file}" for scale, file in added)
         self.source += "".join(f" with the word {one.word} of {one.file}" for one in words)
         log.info("%s: weights of %s", name, self.source)
-        self._network = FAMILIES[type(pipeline).__name__](pipeline)
+        self._network = network_of(pipeline)
+        self.adapters = tuple(getattr(self._network.denoiser, "peft_config", ())) if lent else ()
         self.guidance = self._network.guidance
         self._vae = pipeline.vae
         self._levels = levels.of_scheduler(pipeline.scheduler)
@@ -154,10 +162,14 @@ class DiffusionModel:
             n: getattr(pipeline, n)
             for n in ("vae", self._network.denoiser_name, *self._network.encoders)
         }
-        self._placement = Placement(parts, *precision, offload=offload)
+        self._placement: Lent | Placement
+        if lent:
+            self._placement = Lent(parts, pipeline._execution_device)
+        else:
+            self._placement = Placement(parts, *precision, offload=offload)
+            self._network.denoiser.to(memory_format=torch.channels_last)
         for part in parts.values():
             part.requires_grad_(False).eval()
-        self._network.denoiser.to(memory_format=torch.channels_last)
         if attention_slicing:
             pipeline.enable_attention_slicing()
         if vae_slicing:

@@ -253,6 +253,30 @@ class StableDiffusion3(Network):
         )[0]
 
 
+def network_of(pipeline: Any) -> Network:
+    """The network of a loaded pipeline; those from image to image and for inpainting have the same parts.
+
+    Raises:
+        UserError: a pipeline of another family, without some part, or whose network sees more than latents.
+    """
+    kinds = [kind.__name__ for kind in type(pipeline).__mro__]
+    bare = [kind.replace("Img2Img", "").replace("Inpaint", "") for kind in kinds]
+    family = next((FAMILIES[name] for name in bare if name in FAMILIES), None)
+    if family is None:
+        raise UserError(f"model: got a {kinds[0]}, expected one of {', '.join(FAMILIES)}.")
+    for part in ("vae", "tokenizer", "text_encoder"):
+        if getattr(pipeline, part, None) is None:
+            raise UserError(f"model: this {kinds[0]} has no {part}: load it with all its parts.")
+    network = family(pipeline)
+    channels, own = network.latent_shape[0], pipeline.vae.config.latent_channels
+    if channels != own:
+        raise UserError(
+            f"model: the network of this {kinds[0]} takes {channels} channels, expected the {own} of a "
+            "latent: it was trained to see a mask or a picture beside it, take the one it was made from."
+        )
+    return network
+
+
 FAMILIES: dict[str, Callable[[Any], Network]] = {
     "StableDiffusionPipeline": StableDiffusion,
     "StableDiffusionXLPipeline": StableDiffusionXL,

@@ -10,6 +10,8 @@ Outside, nodes and geometry are float32, always.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -39,6 +41,29 @@ def precision(kind: str, bfloat16: bool) -> torch.dtype:
     if kind != "cuda":
         return torch.float32
     return torch.bfloat16 if bfloat16 else torch.float16
+
+
+class Lent:
+    """Parts of a pipeline that is somebody else's: they stay where and as they are.
+
+    Args:
+        parts: modules by name.
+        device: where the pipeline computes.
+    """
+
+    def __init__(self, parts: dict[str, nn.Module], device: torch.device) -> None:
+        self.parts, self.device = parts, device
+
+    def to(self, device: torch.device) -> None:
+        """Nothing."""
+
+    def dtype_of(self, name: str) -> torch.dtype:
+        """The precision of a part."""
+        part: Any = self.parts[name]  # a module of diffusers or transformers, which knows
+        return part.dtype
+
+    def ready(self, *names: str) -> None:
+        """Nothing: whoever offloads them has hooks for that."""
 
 
 class Placement:
