@@ -194,7 +194,7 @@ def interpolate(
 
 
 def through(
-    images: Sequence[Any],
+    images: str | FilePath | Sequence[Any],
     prompts: Sequence[str] = (),
     *,
     closed: bool = False,
@@ -205,7 +205,7 @@ def through(
     """One path through several images in their order, smooth at each; see docs/keyframes.md.
 
     Args:
-        images: image files, PIL images, arrays or tensors, two or more.
+        images: image files, PIL images, arrays or tensors, two or more; or a folder, or a pattern.
         prompts: one an image, or none.
         closed: the path leads back to the first image.
         rounding: part of each leg in which the path may leave its geodesic for smoothness' sake.
@@ -245,7 +245,7 @@ def from_text(
 
 
 def mean(
-    images: Sequence[Any],
+    images: str | FilePath | Sequence[Any],
     prompts: Sequence[str] = (),
     *,
     tolerance: float = 1e-3,
