@@ -34,6 +34,7 @@ log = logging.getLogger("geodesic_lightning")
 __all__ = [
     "check_fps",
     "strip",
+    "to_picture",
     "write_animation",
     "write_frames",
     "write_image",
@@ -123,9 +124,14 @@ def strip(frames: Tensor, gap: int = 2) -> Tensor:
 
 def write_image(image: Tensor, path: str | Path) -> None:
     """One picture (3, H, W) in [0, 1]; the name's ending chooses the format."""
-    picture = Image.fromarray(_bytes(image[None])[0])
+    picture = to_picture(image)
     with _whole(path) as temporary:
         picture.save(temporary)
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """(3, H, W) in [0, 1] as a PIL image."""
+    return Image.fromarray(_bytes(image[None])[0])
 
 
 def path_tensors(path: AnyPath) -> dict[str, Tensor]:
