@@ -32,6 +32,7 @@ from geodesic_lightning.data.prompts import prompts as prompts_alone
 from geodesic_lightning.decoding.decoder import Decoder, plain
 from geodesic_lightning.decoding.retime import Timing
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.integrators.initial_velocity import Random, Toward, Velocity
 from geodesic_lightning.models.scheduler import Scheduler
@@ -45,7 +46,8 @@ from geodesic_lightning.protocols import (
     MakeScore,
     Metrics,
 )
-from geodesic_lightning.report import files
+from geodesic_lightning.report import files, notebook
+from geodesic_lightning.report.curves import draw
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import Contrast, NoiseFree, NoisePrediction, ScoreDistillation
@@ -72,6 +74,7 @@ __all__ = [
     "through",
 ]
 
+Progress = Callable[[int, dict[str, float]], object]  # (step, figures by name)
 FIELDS = {field.name: field for field in (NoisePrediction, Contrast, ScoreDistillation, NoiseFree)}
 
 
@@ -96,6 +99,7 @@ class Settings(TypedDict, total=False):
         metrics: what else a morph is measured by (metrics.Measures); summary["measures"] has the figures.
         device: where to compute; None is a GPU if there is one.
         seed: of whatever is random.
+        progress: is told of every step of solving: its number, and figures by name as in metrics.csv.
     """
 
     model: Any
@@ -114,11 +118,12 @@ class Settings(TypedDict, total=False):
     metrics: Metrics | None
     device: str | torch.device | None
     seed: int
+    progress: Progress | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Solution:
-    """A solved path.
+    """A solved path. A notebook shows its film and curves.
 
     Attributes:
         frames: (m, 3, H, W) images in [0, 1]; given ones stand as they are, both ends or the start.
@@ -129,6 +134,7 @@ class Solution:
         evaluations: scores of single latents spent on solving.
         summary: everything that the command line's summary.json says.
         tensors: what path.safetensors holds.
+        measured, first: the path as it was measured, and as it was before solving.
     """
 
     frames: Tensor
@@ -139,6 +145,48 @@ class Solution:
     evaluations: int
     summary: dict[str, Any]
     tensors: dict[str, Tensor]
+    measured: Measurement | None = None
+    first: Measurement | None = None
+
+    def __repr__(self) -> str:
+        count, _, height, width = self.frames.shape
+        return (
+            f"Solution({count} frames of {width}×{height} px, length {self.length:.4g}, "
+            f"{self.evaluations} evaluations)"
+        )
+
+    def _repr_html_(self) -> str:
+        curves = None if self.measured is None else self._curves(self.measured)
+        return notebook.shown(self.frames, curves, repr(self))
+
+    def video(self, path: str | FilePath = "video.mp4", fps: float = 12) -> FilePath:
+        """Write the film, an .mp4, .webp or .gif; returns the file, a .gif where no .mp4 can be written.
+
+        Raises:
+            UserError: there is such a file already, it cannot be written, or its name ends otherwise.
+        """
+        file = _new(path)
+        if file.suffix.lower() == ".mp4":
+            return files.write_video(self.frames, file, fps)
+        if file.suffix.lower() not in (".webp", ".gif"):
+            raise UserError(f"{file}: expected a name in .mp4, .webp or .gif: change the name.")
+        files.write_animation(self.frames, file, fps, ping_pong=False)
+        return file
+
+    def curves(self, path: str | FilePath = "curves.png") -> FilePath:
+        """Draw log density, metric speed and residual over u into a picture; returns the file.
+
+        Raises:
+            UserError: there is such a file already, it cannot be written, or nothing was measured.
+        """
+        file = _new(path)
+        if self.measured is None:
+            raise UserError("curves: this solution was not measured, expected one that was solved.")
+        files.write_image(self._curves(self.measured), file)
+        return file
+
+    def _curves(self, measured: Measurement) -> Tensor:
+        return draw(measured, self.first, str(self.summary.get("solver", "path")))
 
     def save(self, folder: str | FilePath, fps: float = 12) -> FilePath:
         """Write path.safetensors, summary.json, video.mp4, strip.png and frames/; returns the folder.
@@ -170,6 +218,13 @@ class Solution:
         return folder
 
 
+def _new(path: str | FilePath) -> FilePath:
+    file = FilePath(path).expanduser()
+    if file.exists():
+        raise UserError(f"{file} is there already, expected a new file: nothing is overwritten.")
+    return file
+
+
 def interpolate(
     start: Any,
     end: Any,
@@ -195,7 +250,7 @@ def interpolate(
 
 
 def through(
-    images: Sequence[Any],
+    images: str | FilePath | Sequence[Any],
     prompts: Sequence[str] = (),
     *,
     closed: bool = False,
@@ -206,7 +261,7 @@ def through(
     """One path through several images in their order, smooth at each; see docs/keyframes.md.
 
     Args:
-        images: image files, PIL images, arrays or tensors, two or more.
+        images: image files, PIL images, arrays or tensors, two or more; or a folder, or a pattern.
         prompts: one an image, or none.
         closed: the path leads back to the first image.
         rounding: part of each leg in which the path may leave its geodesic for smoothness' sake.
@@ -246,7 +301,7 @@ def from_text(
 
 
 def mean(
-    images: Sequence[Any],
+    images: str | FilePath | Sequence[Any],
     prompts: Sequence[str] = (),
     *,
     tolerance: float = 1e-3,
@@ -375,6 +430,7 @@ def _run(
     metrics: Metrics | None = None,
     device: str | torch.device | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Solution:
     """Load the model if it is a name, put the parts together, and solve."""
     stages = Stages()
@@ -415,10 +471,21 @@ def _run(
         metrics=metrics,
         context=context,
     )
-    return solved(built, device)
+    return solved(built, device, progress)
 
 
-def solved(solver: Solver, device: torch.device) -> Solution:
+def _telling(progress: Progress) -> Any:
+    """A callback that hands on what the solver has reported of the step before."""
+    from lightning.pytorch.callbacks import LambdaCallback
+
+    def tell(trainer: Any, solver: Solver, *_: object) -> None:
+        if solver.report:
+            progress(trainer.global_step, dict(solver.report))
+
+    return LambdaCallback(on_train_batch_start=tell, on_train_end=tell)
+
+
+def solved(solver: Solver, device: torch.device, progress: Progress | None = None) -> Solution:
     """Run the solver under a quiet Trainer and gather what came of it."""
     import lightning
 
@@ -427,6 +494,7 @@ def solved(solver: Solver, device: torch.device) -> Solution:
             accelerator="gpu" if device.type == "cuda" else device.type,
             devices=[device.index or 0] if device.type == "cuda" else 1,
             max_epochs=1,
+            callbacks=[] if progress is None else [_telling(progress)],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -446,4 +514,6 @@ def solved(solver: Solver, device: torch.device) -> Solution:
         evaluations=summary["score_evaluations"],
         summary=summary,
         tensors=files.path_tensors(path),
+        measured=measured,
+        first=solver.start,
     )

@@ -1,11 +1,15 @@
 """The Python interface says what the command line says, and says nothing else."""
 
+import base64
 import json
+import re
 from functools import partial
+from io import BytesIO
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from geodesic_lightning import interpolate, mean, through
 from geodesic_lightning.data.frames import SHIPPED
@@ -35,6 +39,29 @@ def test_four_lines(tmp_path, capfd):
     assert "Trainer" not in "".join(capfd.readouterr())
 
 
+def test_a_solution_shows_itself(tmp_path):
+    told = []
+    ring = {"model": ExactModel("ring"), "frames": 4}
+    solution = interpolate(*ENDS, **ring, progress=lambda step, report: told.append((step, report)))
+    assert [step for step, _ in told] == list(range(1, solution.summary["steps"] + 1))
+    assert told[-1][1]["score_evaluations"] == solution.evaluations
+    told[-1][1].clear()  # theirs to change
+    assert interpolate(*ENDS, **ring).length == solution.length  # who looks on changes nothing
+    assert repr(solution).startswith("Solution(4 frames of 256×256 px, length 2.01")
+    page = solution._repr_html_()
+    film, curves = (base64.b64decode(part) for part in re.findall(r'base64,([^"]+)"', page))
+    with Image.open(BytesIO(film)) as shown:
+        assert (shown.format, shown.n_frames) == ("WEBP", 6)  # there and back
+    assert solution.curves(tmp_path / "curves.png").read_bytes() == curves
+    assert solution.video(tmp_path / "film.mp4").stat().st_size > 1000
+    with Image.open(solution.video(tmp_path / "film.gif", fps=5)) as shown:
+        assert shown.n_frames == 4
+    with pytest.raises(UserError, match=r"film\.gif is there already"):
+        solution.video(tmp_path / "film.gif")
+    with pytest.raises(UserError, match=r"a name in \.mp4, \.webp or \.gif"):
+        solution.video(tmp_path / "film.avi")
+
+
 def test_the_ends_are_the_given_images():
     from geodesic_lightning.data.frames import pair
 
@@ -58,8 +85,6 @@ def test_another_functional_and_another_decoder():
 
 
 def test_through_passes_every_image_and_comes_back():
-    from PIL import Image
-
     ends = [
         SHIPPED / "pair_cat_start.png",
         Image.open(SHIPPED / "pair_cat_end.png"),

@@ -12,7 +12,6 @@ A clip of an exact density is a table of points.
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -232,7 +231,7 @@ def _range(given: Sequence[int] | None, total: int, path: Path) -> tuple[int, in
 def _look(path: Path) -> tuple[int, tuple[int, int]]:
     """Number of frames and the size of the first, which is decoded."""
     if path.is_dir():
-        files = _files(path)
+        files = pictures_in(path)
         if not files:
             raise UserError(
                 f"{path} has no pictures in it, expected {', '.join(PICTURES)} files: check the "
@@ -261,7 +260,7 @@ def _count(path: Path) -> int:
 def _read(path: Path) -> Iterator[Image.Image]:
     """All frames, one after the other, as RGB pictures."""
     if path.is_dir():
-        yield from (read_image(file) for file in _files(path))
+        yield from (read_image(file) for file in pictures_in(path))
     elif path.suffix.lower() in ANIMATED:
         try:
             with Image.open(path) as opened:
@@ -273,9 +272,3 @@ def _read(path: Path) -> Iterator[Image.Image]:
             raise film.unreadable(path, error) from error
     else:
         yield from film.frames(path)
-
-
-def _files(folder: Path) -> list[Path]:
-    """Pictures in a folder by name, numbers in names by size: 2.png before 10.png."""
-    parts = {f: re.split(r"([0-9]+)", f.name) for f in pictures_in(folder)}
-    return sorted(parts, key=lambda f: [int(p) if p.isdecimal() else p for p in parts[f]])

@@ -5,10 +5,12 @@ frames = keyframes(["a.png", "b.png", "c.png"], ["a cat", "", "a dog"], closed=T
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import torch
 
 from geodesic_lightning.data.frames import SHIPPED, Frames
+from geodesic_lightning.data.paths import pictures_at
 from geodesic_lightning.data.read_image import Picture, name_of, read_image
 from geodesic_lightning.errors import UserError
 
@@ -16,7 +18,7 @@ __all__ = ["keyframe_points", "keyframes", "shipped_keyframes"]
 
 
 def keyframes(
-    images: Sequence[Picture],
+    images: str | Path | Sequence[Picture],
     prompts: Sequence[str] = (),
     closed: bool = False,
     rounding: float = 0.3,
@@ -26,7 +28,8 @@ def keyframes(
     """Images with their prompts.
 
     Args:
-        images: files or open pictures (read_image.py), two or more; three or more if closed.
+        images: files or open pictures (read_image.py), two or more; three or more if closed. Or a folder of
+            them, or a pattern as pictures/*.png, by name: img2 before img10.
         prompts: one an image, or none at all.
         closed: the path leads back to the first image.
         rounding: part of each leg, from either image, in which the path may leave its geodesic to
@@ -36,10 +39,14 @@ def keyframes(
     Raises:
         UserError: an image that `read_image` refuses, or another number of prompts than of images.
     """
-    if isinstance(images, str) or len(images) < (3 if closed else 2):
+    if isinstance(images, str | Path):
+        images = pictures_at(images)
+    least = 3 if closed else 2
+    if not hasattr(images, "__len__") or len(images) < least:
+        got = len(images) if hasattr(images, "__len__") else images
         raise UserError(
-            f"data.images: got {images if isinstance(images, str) else len(images)}, expected at "
-            f"least {3 if closed else 2} files: write data.images=[a.png,b.png,c.png]."
+            f"data.images: got {got}, expected at least {least} files: write data.images=[a.png,b.png,c.png], "
+            "a folder, or a pattern as 'pictures/*.png'."
         )
     if prompts and len(prompts) != len(images):
         raise UserError(

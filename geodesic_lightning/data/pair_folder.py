@@ -7,7 +7,7 @@ The folder says what its pairs are in one of two ways:
     a folder a pair     each with two images, the first by name being the start, and, if there are prompts,
                         prompts.txt with one line for both or a line each; folders may lie in folders
 
-Pairs are numbered from 0 in the order of the lines, or of the folders' names. Texts are read in any
+Pairs are numbered from 0 in the order of the lines, or of the folders' names, 2 before 10. Texts are read in any
 encoding (text.py), columns may be apart by commas, semicolons or tabs, and hidden files and folders
 are none.
 """
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geodesic_lightning.data.frames import Frames, pair
-from geodesic_lightning.data.paths import expanded, hidden, pictures_in, unreadable
+from geodesic_lightning.data.paths import expanded, hidden, in_order, pictures_in, unreadable
 from geodesic_lightning.data.text import read_text
 from geodesic_lightning.errors import UserError
 
@@ -127,7 +127,7 @@ def _folders(root: Path) -> list[PairFiles]:
         folders = [p for p in root.rglob("*") if not hidden(p, root) and p.is_dir()]
     except OSError as error:
         raise unreadable(error.filename or root, error) from error
-    for folder in sorted(folders):
+    for folder in in_order(folders):
         images = pictures_in(folder)
         if not images:
             continue

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from geodesic_lightning.errors import UserError
 
-__all__ = ["PICTURES", "expanded", "hidden", "pictures_in", "unreadable"]
+__all__ = [
+    "PICTURES",
+    "expanded",
+    "hidden",
+    "in_order",
+    "pictures_at",
+    "pictures_in",
+    "unreadable",
+]
 
 PICTURES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"),
@@ -33,7 +43,7 @@ def hidden(path: Path, root: Path | None = None) -> bool:
 
 
 def pictures_in(folder: Path, endings: Iterable[str] = PICTURES) -> list[Path]:
-    """The files of a folder whose names end as pictures' do, by name; hidden ones are none.
+    """The files of a folder whose names end as pictures' do, in_order; hidden ones are none.
 
     Raises UserError for a folder that may not be read.
     """
@@ -42,7 +52,45 @@ def pictures_in(folder: Path, endings: Iterable[str] = PICTURES) -> list[Path]:
         found = [file for file in folder.iterdir() if file.suffix.lower() in wanted]
     except OSError as error:
         raise unreadable(error.filename or folder, error) from error
-    return sorted(file for file in found if not hidden(file))
+    return in_order(file for file in found if not hidden(file))
+
+
+def pictures_at(where: str | Path) -> list[Path]:
+    """The pictures of a folder, or those that a pattern finds (* ? [] and ** for folders), in_order.
+
+    Raises UserError for a word that is neither, or where nothing is found.
+    """
+    folder, found = expanded(where), []
+    try:
+        if str(where).strip() and folder.is_dir():
+            found = pictures_in(folder)
+        elif glob.has_magic(str(where)):
+            root = next(one for one in folder.parents if not glob.has_magic(str(one)))
+            files = (Path(name) for name in glob.iglob(str(folder), recursive=True))
+            found = in_order(
+                f for f in files if f.suffix.lower() in PICTURES and not hidden(f, root)
+            )
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # a name too long, or with a character that none may have
+        raise UserError(f"{where} cannot be read ({error}): check the path.") from error
+    if not found:
+        raise UserError(
+            f"Got {str(where)!r}, where there are no pictures, expected a folder of them, a pattern as "
+            "'pictures/*.png', or a list of files."
+        )
+    return found
+
+
+def in_order(paths: Iterable[Path]) -> list[Path]:
+    """Paths by name, folder by folder, as people count: img2 before img10, a before B."""
+
+    def pieces(name: str) -> list[int | str]:
+        parts = re.split(r"([0-9]+)", name.casefold())  # words and numbers take turns
+        return [int(part) if part.isdecimal() else part for part in parts]
+
+    return sorted(paths, key=lambda path: ([pieces(part) for part in path.parts], path))
 
 
 def unreadable(path: object, error: OSError) -> UserError:

@@ -101,9 +101,9 @@ def _of_numbers(given: np.ndarray | Tensor) -> Image.Image:
     most, slack = (255, 0) if whole else (1, 1e-3)  # what rounding leaves
     inside = (pixels >= -slack) & (pixels <= most + slack)
     if pixels.dtype.kind not in "iuf" or not inside.all():
-        least, most = float(pixels.min()), float(pixels.max())
+        low, high = float(pixels.min()), float(pixels.max())
         raise UserError(
-            f"Got a picture of {pixels.dtype} from {least:g} to {most:g}, expected whole numbers from 0 to "
+            f"Got a picture of {pixels.dtype} from {low:g} to {high:g}, expected whole numbers from 0 to "
             "255 or others from 0 to 1: scale it."
         )
     bytes_ = pixels if whole else np.rint(pixels.astype(np.float64).clip(0, 1) * 255)

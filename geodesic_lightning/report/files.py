@@ -37,6 +37,7 @@ LARGEST = 80_000_000  # px of a picture: from 89 million on Pillow warns of it, 
 __all__ = [
     "check_fps",
     "strip",
+    "to_picture",
     "write_animation",
     "write_frames",
     "write_image",
@@ -138,11 +139,16 @@ def write_image(image: Tensor, path: str | Path) -> None:
 
     One of more than LARGEST px is made smaller: programs refuse to open it.
     """
-    picture = Image.fromarray(_bytes(image[None])[0])
+    picture = to_picture(image)
     if (pixels := picture.width * picture.height) > LARGEST:
         picture = picture.reduce(math.ceil((pixels / LARGEST) ** 0.5))
     with _whole(path) as temporary:
         picture.save(temporary)
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """(3, H, W) in [0, 1] as a PIL image."""
+    return Image.fromarray(_bytes(image[None])[0])
 
 
 def path_tensors(path: AnyPath) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from geodesic_lightning.data.clip import clip, clip_points
 from geodesic_lightning.data.frames import image, pair
 from geodesic_lightning.data.keyframes import keyframes
 from geodesic_lightning.data.pair_folder import numbered, pairs_in
-from geodesic_lightning.data.paths import expanded, hidden, pictures_in
+from geodesic_lightning.data.paths import expanded, hidden, in_order, pictures_at, pictures_in
 from geodesic_lightning.data.read_image import read_image
 from geodesic_lightning.distance.__main__ import images_of
 from geodesic_lightning.errors import UserError
@@ -112,3 +112,43 @@ def test_no_other_way_to_expand_a_home_is_taken():
     core = Path(geodesic_lightning.__file__).parent
     found = [f for f in core.rglob("*.py") if ".expanduser(" in f.read_text(encoding="utf-8")]
     assert sorted(f.name for f in found) == ["machine.py", "paths.py"]
+
+
+NAMES = ["B.png", "a.png", "img1.png", "IMG2.png", "img10.png", "img10b.jpg"]
+COUNTED = ["a.png", "B.png", "img1.png", "IMG2.png", "img10.png", "img10b.jpg"]
+
+
+def test_names_in_the_order_that_people_expect():
+    paths = [Path(folder) / name for folder in ("10", "9") for name in NAMES]
+    expected = [Path(folder) / name for folder in ("9", "10") for name in COUNTED]
+    assert in_order(reversed(paths)) == in_order(paths) == expected
+    assert in_order([Path("1.png"), Path("a1"), Path("-2"), Path("²")])  # whatever they begin with
+
+
+def test_keyframes_of_a_folder_or_a_pattern(home):
+    for shade, name in enumerate(NAMES):
+        png(home / "pics" / name, 40 * shade)
+    for name in (*LEFT, "notes.txt"):
+        (home / "pics" / name).parent.mkdir(exist_ok=True)
+        (home / "pics" / name).write_bytes(b"no picture")
+    assert list(keyframes(home / "pics").names) == COUNTED
+    assert list(keyframes("~/pics").names) == COUNTED
+    assert keyframes("~/pics/i*").names == ("img1.png", "img10.png", "img10b.jpg")
+    assert len(pictures_at(f"{home}/**/*.png")) == 5
+    found = keyframes(str(home / "pics"), [""] * 6, closed=True).pictures
+    assert found[0].getpixel((0, 0)) == (40, 0, 0)
+
+
+@pytest.mark.parametrize("where", ["nowhere", "nowhere/*.png", "a.png", "a" * 300, "", "\0"])
+def test_where_there_are_no_pictures(home, monkeypatch, where):
+    monkeypatch.chdir(png(home / "a.png").parent)
+    with pytest.raises(UserError):
+        pictures_at(where)
+
+
+def test_one_picture_is_no_path(home):
+    png(home / "pics" / "a.png")
+    with pytest.raises(UserError, match="got 1, expected at least 2"):
+        keyframes(home / "pics")
+    with pytest.raises(UserError, match="got None, expected at least 3"):
+        keyframes(None, closed=True)

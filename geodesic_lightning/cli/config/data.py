@@ -51,7 +51,7 @@ class Points:
 @dataclass
 class Keyframes:
     _target_: str = "geodesic_lightning.data.keyframes.keyframes"
-    images: list[str] = MISSING
+    images: Any = MISSING
     prompts: list[str] = field(default_factory=list)
     closed: bool = False
     rounding: float = 0.3

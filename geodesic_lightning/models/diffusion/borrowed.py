@@ -37,7 +37,9 @@ def borrowed(pipeline: Any, scheduler: Scheduler | None = None) -> Iterator[Diff
 
 @contextmanager
 def _given_back(pipeline: Any) -> Iterator[None]:
-    parts = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
+    parts: list[Any] = [
+        part for part in pipeline.components.values() if isinstance(part, nn.Module)
+    ]
     modes = [(module, module.training) for part in parts for module in part.modules()]
     learns = [(weight, weight.requires_grad) for part in parts for weight in part.parameters()]
     bare = [part for part in parts if not hasattr(part, "peft_config")]

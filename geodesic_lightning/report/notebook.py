@@ -1,0 +1,44 @@
+"""A film and pictures as HTML for a notebook, which refers to nothing outside itself."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from geodesic_lightning.report.files import to_picture, write_animation
+
+__all__ = ["shown"]
+
+
+def shown(frames: Tensor, picture: Tensor | None, words: str, fps: float = 12) -> str:
+    """The film there and back as an animated WebP, which every browser plays, words, and a picture.
+
+    Args:
+        frames: (n, 3, H, W) in [0, 1]; picture: (3, H, W), or None.
+        words: plain text.
+        fps: frames per second.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        film = Path(folder) / "film.webp"
+        write_animation(frames, film, fps)
+        parts = [_image(film.read_bytes(), "webp", "film"), f"<p>{html.escape(words)}</p>"]
+    if picture is not None:
+        parts.append(_image(_png(to_picture(picture)), "png", "curves along the path"))
+    return f"<div>{''.join(parts)}</div>"
+
+
+def _png(picture: Image.Image) -> bytes:
+    written = io.BytesIO()
+    picture.save(written, "PNG")
+    return written.getvalue()
+
+
+def _image(data: bytes, kind: str, alt: str) -> str:
+    text = base64.b64encode(data).decode()
+    return f'<img alt="{alt}" style="max-width: 100%" src="data:image/{kind};base64,{text}">'
