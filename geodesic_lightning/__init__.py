@@ -21,7 +21,7 @@ __path__.append(str(_Path(__file__).parent / "aliases"))
 
 _API = (
     *("Frames", "Path", "Settings", "Solution"),
-    *("analyse", "extrapolate", "from_text", "interpolate", "mean", "through"),
+    *("analyse", "extrapolate", "forget", "from_text", "interpolate", "mean", "through"),
 )
 
 __all__ = [*_API, "__version__"]

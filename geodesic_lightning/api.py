@@ -16,7 +16,7 @@ All take the settings of `Settings` by name.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, wraps
 from pathlib import Path as FilePath
 from typing import Any, TypedDict, Unpack
@@ -29,6 +29,7 @@ from geodesic_lightning.data.frames import Frames, image, pair
 from geodesic_lightning.data.keyframes import keyframes
 from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.data.prompts import prompts as prompts_alone
+from geodesic_lightning.data.resize import check_fit
 from geodesic_lightning.decoding.decoder import Decoder, plain
 from geodesic_lightning.decoding.retime import Timing
 from geodesic_lightning.errors import UserError
@@ -68,6 +69,7 @@ __all__ = [
     "Solution",
     "analyse",
     "extrapolate",
+    "forget",
     "from_text",
     "interpolate",
     "mean",
@@ -84,7 +86,8 @@ class Settings(TypedDict, total=False):
     Attributes:
         model: "embedded" (the default: the shipped model of drawn cats), a diffusers folder or hub
             id, a loaded diffusers pipeline, which is given back as it came, or a model object with the
-            same verbs.
+            same verbs. The last one made by its name is kept for the next call with the same name, size and
+            device; `forget()` lets it go.
         score: noise_prediction, contrast, sds or nfsd; or a maker (model, condition) → Score.
         strength: how hard the density bends the path, radians ≥ 0 (functional/strength.py); None is the default.
         alpha: density exponent ≥ 0, in place of a strength.
@@ -100,6 +103,10 @@ class Settings(TypedDict, total=False):
         device: where to compute; None is a GPU if there is one.
         seed: of whatever is random.
         progress: is told of every step of solving: its number, and figures by name as in metrics.csv.
+        fit, anchor: how pictures of another shape become the model's: crop (the default), pad or
+            stretch; at center (the default), top, bottom, left or right.
+        size: of the images, for a model given by name: (height, width) in px, or auto for the
+            pictures' own shape; None is the model's own.
     """
 
     model: Any
@@ -119,6 +126,9 @@ class Settings(TypedDict, total=False):
     device: str | torch.device | None
     seed: int
     progress: Progress | None
+    fit: str | None
+    anchor: str | None
+    size: int | tuple[int, int] | str | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -367,7 +377,7 @@ def analyse(
 
     Args:
         film: an mp4, gif or webp, or a folder of pictures; prompt: what all frames show.
-        stride, range, resize: every stride-th frame of [first, last + 1); crop or stretch.
+        stride, range: every stride-th frame of [first, last + 1); resize: the former name of fit.
         settings: see Settings; `segments` are those of the geodesic between the clip's ends.
 
     Raises:
@@ -430,24 +440,28 @@ def _run(
     metrics: Metrics | None = None,
     device: str | torch.device | None = None,
     seed: int = 0,
+    fit: str | None = None,
+    anchor: str | None = None,
+    size: int | tuple[int, int] | str | None = None,
     progress: Progress | None = None,
 ) -> Solution:
     """Load the model if it is a name, put the parts together, and solve."""
+    check_fit(fit := fit or given.fit, anchor := anchor or given.anchor)
     stages = Stages()
+    given = replace(given, fit=fit, anchor=anchor)
     if isinstance(score, str):
         if score not in FIELDS:
             raise UserError(f"score: got {score!r}, expected one of {', '.join(FIELDS)}.")
         score = partial(Score, field=FIELDS[score](), seed=seed)
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    key = None
     if isinstance(model, str):
-        from geodesic_lightning.models.diffusion import DiffusionModel, embedded
-        from geodesic_lightning.score.long_prompts import check_before_loading
-
-        make = embedded if model == "embedded" else partial(DiffusionModel, model, name=model)
-        check_before_loading(make, condition, given.prompts)
-        model = make(scheduler=scheduler or Scheduler())
+        key = (model, tuple(size) if isinstance(size, list) else size, device)
+        model = _by_name(key, scheduler or Scheduler(), condition, given)
     elif scheduler is not None:
         raise UserError("scheduler: the model given has its own, expected None.")
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    elif size is not None:
+        raise UserError("size: the model given has its own, expected None.")
     context = {"model": model.name, "seed": seed}
     built = assemble.assemble(
         model.to(device),
@@ -471,7 +485,39 @@ def _run(
         metrics=metrics,
         context=context,
     )
-    return solved(built, device, progress)
+    solution = solved(built, device, progress)
+    if key is not None:  # what became of a model in a call that failed, nobody knows
+        forget()
+        _kept[key] = model
+    return solution
+
+
+Key = tuple[
+    str, Any, torch.device
+]  # of a model made by its name: that, its size, where it computes
+_kept: dict[Key, Any] = {}  # the last one, while nobody uses it
+
+
+def forget() -> None:
+    """Let go of the model that the last call made by its name, and of the memory it takes."""
+    _kept.clear()
+
+
+def _by_name(key: Key, scheduler: Scheduler, condition: MakeCondition, given: Frames | Clip) -> Any:
+    """The model that was kept, now out of others' reach, or a new one."""
+    if (model := _kept.pop(key, None)) is not None:
+        model.use(scheduler)
+        model.evaluations = 0
+        return model
+    from geodesic_lightning.models.diffusion import DiffusionModel, embedded
+    from geodesic_lightning.score.long_prompts import check_before_loading
+
+    forget()  # before there are two of them
+    name, size, _ = key
+    make = embedded if name == "embedded" else partial(DiffusionModel, name, name=name)
+    make = partial(make, size=size)
+    check_before_loading(make, condition, given.prompts)
+    return make(scheduler=scheduler)
 
 
 def _telling(progress: Progress) -> Any:

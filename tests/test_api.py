@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from geodesic_lightning import interpolate, mean, through
+from geodesic_lightning import api, forget, interpolate, mean, through
 from geodesic_lightning.data.frames import SHIPPED
 from geodesic_lightning.data.read_image import read_image
 from geodesic_lightning.decoding.morphs.decoder import morph
@@ -114,6 +114,66 @@ def test_mean_of_two_is_in_the_middle():
 def test_a_scheduler_is_for_a_model_that_is_made_here():
     with pytest.raises(UserError, match="scheduler: the model given has its own"):
         interpolate(*ENDS, model=ExactModel("ring"), scheduler=Scheduler("ddim", 50))
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """Folders that weights are read from, one an item."""
+    from geodesic_lightning.models.diffusion import loading
+
+    found, load = [], loading.load
+
+    def counted(source):
+        found.append(source.pretrained)
+        return load(source)
+
+    monkeypatch.setattr(loading, "load", counted)
+    forget()
+    yield found
+    forget()
+
+
+FEW = {"segments": 3, "frames": 3, "tolerance": 1e-1, "alpha": 0.001, "device": "cpu"}
+
+
+def test_a_model_is_loaded_once(loads, tiny_sd2):
+    name = str(tiny_sd2)
+    first = interpolate(*ENDS, model=name, **FEW)
+    other = interpolate(*ENDS, model=name, **FEW, scheduler=Scheduler("ddim", 5))
+    again = interpolate(*ENDS, model=name, **FEW)
+    assert loads == [name]
+    assert torch.equal(again.nodes, first.nodes)
+    assert not torch.equal(other.nodes, first.nodes)
+    assert again.summary["unet_evaluations"] == first.summary["unet_evaluations"]
+    wide = interpolate(*ENDS, model=name, **FEW, size=(8, 32), fit="pad", anchor="left")
+    assert wide.frames.shape[-2:] == (8, 32)
+    ends = wide.frames[[0, -1]]
+    assert ends[..., 9:].max() < 0.1 < ends[..., :8].max()  # a black bar to the right
+    assert loads == [name, name]
+    assert len(api._kept) == 1
+    forget()
+    assert not api._kept
+    interpolate(*ENDS, model=name, **FEW)
+    assert loads == [name] * 3
+
+
+def test_a_call_that_fails_keeps_no_model(loads, tiny_sd2):
+    interpolate(*ENDS, model=str(tiny_sd2), **FEW)
+    with pytest.raises(UserError, match="segments"):
+        interpolate(*ENDS, model=str(tiny_sd2), **FEW | {"segments": 0})
+    assert not api._kept
+
+
+def test_a_model_given_is_used_as_it_is(loads, tiny_sd2):
+    from geodesic_lightning.models.diffusion import DiffusionModel
+
+    model = DiffusionModel(str(tiny_sd2))
+    interpolate(*ENDS, model=model, **FEW)
+    assert not api._kept
+    with pytest.raises(UserError, match="size: the model given has its own"):
+        interpolate(*ENDS, model=model, **FEW, size=8)
+    with pytest.raises(UserError, match="fit: got 'squeeze'"):
+        interpolate(*ENDS, model=model, **FEW, fit="squeeze")
 
 
 def test_wrong_names_are_one_sentence():
