@@ -12,7 +12,15 @@ atexit.register(gc.freeze)
 
 
 def main() -> None:
-    """What the first word says."""
+    """What the first word says; Ctrl+C while libraries are being imported is one line, too."""
+    try:
+        _main()
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _main() -> None:
     if sys.argv[1:2] == ["distance"]:
         from geodesic_lightning.distance.__main__ import main as distance
 

@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -43,10 +44,11 @@ LOGGERS = [
 def as_before() -> Iterator[None]:
     """What a run changes for its whole process begins as new, and is undone: no test is another's past.
 
-    That is the random state, the environment, the folder, logging, Hydra's present job, and the
+    That is the random state, the environment, the folder, signals, logging, Hydra's present job, and the
     threads and the precision that torch computes with.
     """
     environment, folder = dict(os.environ), os.getcwd()
+    signals = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     logged = [(one, one.level, one.handlers[:]) for one in LOGGERS]
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
@@ -59,6 +61,8 @@ def as_before() -> Iterator[None]:
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(folder)
+        for number, handler in signals.items():
+            signal.signal(number, handler)
         for one, level, handlers in logged:
             for handler in set(one.handlers) - set(handlers):
                 handler.close()  # of a run's folder, which is gone

@@ -5,8 +5,8 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -109,10 +109,12 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     loggers = [instantiate(one) for one in cfg.logger.values()]
     trainer = trainer_of(cfg, folder, loggers)
     lightning.seed_everything(cfg.seed, verbose=False)
-    model = make_model(scheduler=instantiate(cfg.scheduler))
-    model.to(trainer.strategy.root_device)
+    with during(trainer, lambda: "loading the model"):
+        model = make_model(scheduler=instantiate(cfg.scheduler))
+        model.to(trainer.strategy.root_device)
     context = {"model": model.name, "seed": cfg.seed}
-    solver = assemble(model, frames, **parts, context=context, stages=stages)
+    with during(trainer, lambda: f"encoding: {model.evaluations:,} evaluations of the network"):
+        solver = assemble(model, frames, **parts, context=context, stages=stages)
     if resume:
         check_resumable(resume, solver)
         if "checkpoint" in cfg.callbacks:  # so that this run can be resumed from its start
@@ -122,7 +124,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
             logger.log_hyperparams(OmegaConf.to_container(cfg))
     unshown: BaseException | None = None
     try:
-        summary = loop.run(trainer, solver, resume)
+        with during(trainer, lambda: progress(trainer).stage(trainer, solver)):
+            summary = loop.run(trainer, solver, resume)
     except loop.Unshown as done:  # the figures are kept before that is told
         summary, unshown = done.summary, done.__cause__
     except (SystemExit, KeyboardInterrupt, Terminated) as leaving:
@@ -175,6 +178,19 @@ def trainer_of(cfg: DictConfig, folder: Path, loggers: list[Any]) -> Any:
         logger=loggers,
         enable_checkpointing="checkpoint" in cfg.callbacks,
     )
+
+
+def progress(trainer: Any) -> Any:
+    """The callback that says how far a run is; None where none was chosen."""
+    from geodesic_lightning.callbacks import Progress
+
+    return next((one for one in trainer.callbacks if isinstance(one, Progress)), None)
+
+
+def during(trainer: Any, words: Callable[[], str]) -> AbstractContextManager[None]:
+    """Inside, a log gets these words every half a minute, where the progress is to be said."""
+    told = progress(trainer)
+    return told.during(words) if told else nullcontext()
 
 
 def check_model(make_model: Any) -> None:

@@ -20,24 +20,28 @@ class Terminated(BaseException):
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Inside, SIGTERM raises Terminated, as Ctrl+C raises KeyboardInterrupt.
+    """Inside, SIGTERM raises Terminated, as Ctrl+C raises KeyboardInterrupt; each but once.
 
-    Where somebody handles the signal already, as submitit's jobs do, it is left to them.
+    A process that was told to leave leaves: whatever is sent while it tidies up, it has heard before.
+    Where somebody handles a signal already, as submitit's jobs do, it is left to them.
     """
 
-    def terminate(number: int, frame: object) -> None:
-        signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is tidying up
-        raise Terminated
+    def leave(number: int, frame: object) -> None:
+        for one in usual:
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
+    usual = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
     main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, terminate)
+    usual = {one: now for one, now in usual.items() if main and signal.getsignal(one) is now}
+    for one in usual:
+        signal.signal(one, leave)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for one, before in usual.items():
+            if signal.getsignal(one) is leave:
+                signal.signal(one, before)
 
 
 def with_former(words: Sequence[str], resume: str | None) -> list[str]:

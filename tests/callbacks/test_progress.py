@@ -4,13 +4,15 @@ import os
 import re
 import select
 import sys
+import threading
 import time
 from functools import partial
 
 import pytest
 from known import exact_problem
+from rich.console import Console
 
-from geodesic_lightning.callbacks.progress import time_left
+from geodesic_lightning.callbacks.progress import Progress, time_left
 from geodesic_lightning.optimizers.descent import Descent
 from geodesic_lightning.optimizers.paper import Paper
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
@@ -95,3 +97,66 @@ def on_a_terminal(command: list[str], limit: float = 300.0) -> str:
     os.close(terminal)
     assert os.waitpid(child, 0)[1] == 0, said.decode()
     return said.decode()
+
+
+class Log:
+    """A stream that is no terminal, and a wait until it has so many lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.written = threading.Condition()
+
+    def write(self, text: str) -> None:
+        with self.written:
+            self.lines += text.splitlines() if text.strip() else []
+            self.written.notify()
+
+    def flush(self) -> None:
+        pass
+
+    def wait(self, count: int) -> None:
+        with self.written:
+            assert self.written.wait_for(lambda: len(self.lines) >= count, timeout=60)
+
+
+def test_a_log_gets_lines_while_something_takes_long():
+    log = Log()
+    told = Progress(Console(file=log), every_n_seconds=0.01)
+    with told.during(lambda: "loading the model"):
+        log.wait(2)
+    with told.during(lambda: "encoding"):
+        log.wait(len(log.lines) + 1)
+    assert log.lines[0] == "0:00 loading the model"
+    assert log.lines[-1] == "0:00 encoding"
+    assert not [one for one in threading.enumerate() if one.name == "progress" and not one.daemon]
+
+
+def test_nothing_is_said_of_what_is_quick():
+    log = Log()
+    with Progress(Console(file=log)).during(lambda: "loading"):
+        pass
+    assert log.lines == []
+
+
+def test_nothing_more_on_a_terminal():
+    log = Log()
+    told = Progress(Console(file=log, force_terminal=True), every_n_seconds=0.01)
+    with told.during(lambda: "loading"):
+        assert not [one for one in threading.enumerate() if one.name == "progress"]
+    assert log.lines == []
+
+
+def test_what_a_run_is_at(geodesic, monkeypatch):
+    said = []
+
+    def say(self, trainer, solver, *_):
+        said.append(self.stage(trainer, solver))
+
+    for hook in ("on_train_batch_end", "on_validation_batch_start", "on_validation_batch_end"):
+        monkeypatch.setattr(Progress, hook, say)
+    words = ("model=exact", "model.density=gaussian", "callbacks=log", "solver.segments=8")
+    run = geodesic(*words, "callbacks.progress.every_n_seconds=1e-3")
+    assert run.code == 0, run.err
+    assert re.fullmatch(r"solving: step \d+ · .*evaluations · at most 0:\d\d left", said[-3])
+    assert said[-2:] == ["measuring", "decoding and writing"]
+    assert re.search(r"^0:\d\d (loading|encoding|solving|measuring)", run.out, re.M)

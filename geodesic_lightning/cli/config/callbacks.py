@@ -6,6 +6,7 @@ from dataclasses import dataclass
 @dataclass
 class Progress:
     _target_: str = "geodesic_lightning.callbacks.Progress"
+    every_n_seconds: float = 30
 
 
 @dataclass
