@@ -31,7 +31,10 @@ def terminable() -> Iterator[None]:
             signal.signal(one, signal.SIG_IGN)
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
-    usual = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    usual: dict[signal.Signals, Any] = {
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGINT: signal.default_int_handler,
+    }
     main = threading.current_thread() is threading.main_thread()
     usual = {one: now for one, now in usual.items() if main and signal.getsignal(one) is now}
     for one in usual:
