@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -32,7 +33,7 @@ from geodesic_lightning.cli.resume import (
     terminable,
     with_former,
 )
-from geodesic_lightning.cli.run_folder import refuse_taken, set_aside
+from geodesic_lightning.cli.run_folder import entries, refuse_deleted, refuse_taken, set_aside
 from geodesic_lightning.cli.sweep import objective
 from geodesic_lightning.cli.words import as_typed
 from geodesic_lightning.data.paths import expanded
@@ -89,6 +90,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     cfg.seed = settled_seed(cfg.seed, former_seed(resume))
     OmegaConf.resolve(cfg)
     refuse_taken(folder, "hydra.run.dir")
+    here = entries(folder)
     frames = instantiate(cfg.data)
     make_model = instantiate(cfg.model)
     check_model(make_model)
@@ -128,6 +130,9 @@ def run(cfg: DictConfig) -> dict[str, Any]:
             summary = loop.run(trainer, solver, resume)
     except loop.Unshown as done:  # the figures are kept before that is told
         summary, unshown = done.summary, done.__cause__
+    except OSError:
+        refuse_deleted(folder, here)
+        raise
     except (SystemExit, KeyboardInterrupt, Terminated) as leaving:
         if (code := stopped(leaving)) is None:
             raise
@@ -139,6 +144,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     summary["seconds"] = solver.seconds
     summary["seconds"]["total"] = sum(summary["seconds"].values())
     write_json(folder / "summary.json", summary)
+    refuse_deleted(folder, here)
     if unshown is not None:
         told = explain(unshown) or f"{type(unshown).__name__}: {unshown}"
         raise UserError(
@@ -252,7 +258,7 @@ def main(began: float | None = None) -> None:
         sys.exit(launch_processes.start(count, sys.argv[1:]))
     sys.argv[1:] = launch_processes.quieted(sys.argv[1:])
     try:
-        with terminable():
+        with terminable(), threads_told():
             if help_page.asked(sys.argv[1:]):
                 print(help_page.page(sys.argv[1:]))
             else:
@@ -272,6 +278,25 @@ def explain(error: BaseException) -> str | None:
     from geodesic_lightning.cli.error_messages import sentence
 
     return sentence(error)
+
+
+@contextmanager
+def threads_told() -> Iterator[None]:
+    """Inside, what goes wrong in a thread of a logger's, a deleted folder say, is one sentence as well."""
+    usual = threading.excepthook
+
+    def tell(failed: threading.ExceptHookArgs) -> None:
+        told = explain(failed.exc_value) if failed.exc_value else None
+        if told is None:
+            usual(failed)
+        else:
+            print(f"Error: {told}", file=sys.stderr)
+
+    threading.excepthook = tell
+    try:
+        yield
+    finally:
+        threading.excepthook = usual
 
 
 @contextmanager

@@ -28,6 +28,20 @@ def refuse_taken(folder: Path, setting: str) -> None:
         )
 
 
+def entries(folder: Path) -> set[str]:
+    """Names of what is in the folder; none where there is none."""
+    return {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+
+
+def refuse_deleted(folder: Path, before: set[str]) -> None:
+    """Raise UserError where the folder has lost what was in it when the run began: nobody of us deletes."""
+    if lost := before - entries(folder):
+        raise UserError(
+            f"{folder} was deleted while the run wrote to it: {', '.join(sorted(lost))} and what was written "
+            "till then are gone, what was written after stands there; run it again to have all."
+        )
+
+
 def claim(folder: Path) -> Path:
     """Make the folder, or the first of folder-2, folder-3, … that nobody has: it is this run's alone."""
     for number in itertools.count(1):

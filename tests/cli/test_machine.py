@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -134,3 +136,26 @@ def test_what_cannot_be_shown_costs_nothing_else(geodesic, monkeypatch):
     left = {p.name for p in run.folder.iterdir()}
     assert left >= {"summary.json", "video.mp4", "frames", "strip.png", "path.safetensors"}
     assert json.loads((run.folder / "summary.json").read_text())["converged"]
+
+
+@pytest.mark.parametrize("logger", ["csv", "tensorboard"])
+@pytest.mark.parametrize("again", [False, True], ids=["once", "again and again"])
+def test_a_folder_deleted_meanwhile_is_said(geodesic, monkeypatch, logger, again):
+    if logger == "tensorboard":
+        pytest.importorskip("tensorboard")
+    from geodesic_lightning.score.estimator import Score
+
+    call, calls = Score.__call__, itertools.count()
+
+    def deleting(self, *args, **options):
+        if next(calls) == 3 or again:
+            shutil.rmtree("run", ignore_errors=True)
+        return call(self, *args, **options)
+
+    monkeypatch.setattr(Score, "__call__", deleting)
+    words = ("model=exact", "model.density=gaussian", "solver.segments=4", "solver.frames=3")
+    outcome = geodesic(*words, f"logger={logger}", "callbacks=log")
+    assert outcome.code == 1
+    assert "Traceback" not in outcome.err
+    assert "run was deleted while the run wrote to it: .hydra, " in outcome.err.splitlines()[-1]
+    assert (outcome.folder / "path.safetensors").exists()
