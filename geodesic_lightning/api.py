@@ -229,7 +229,7 @@ class Solution:
 
 
 def _new(path: str | FilePath) -> FilePath:
-    file = FilePath(path).expanduser()
+    file = expanded(path)
     if file.exists():
         raise UserError(f"{file} is there already, expected a new file: nothing is overwritten.")
     return file

@@ -40,7 +40,8 @@ def main(words: Sequence[str] | None = None) -> None:
     try:
         run(words)
     except KeyboardInterrupt:
-        sys.exit("Interrupted.")
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         from geodesic_lightning.cli.error_messages import sentence
 
