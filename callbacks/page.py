@@ -81,7 +81,7 @@ def _other(solver: Any) -> tuple[str, torch.Tensor] | None:
     """Name and frames of what the film is compared with, where showing it is not too dear."""
     rival = getattr(solver, "rivals", {}).get("geodesic")
     if rival is not None:
-        frames = solver.rival_film(rival.path)
+        frames = solver.sketch_of(rival.path)
         return None if frames is None else ("geodesic between its ends", frames)
     frames = solver.start_film() if solver.name == "bvp" else None
     return None if frames is None else (solver.start_name, frames)

@@ -492,9 +492,8 @@ def _run(
     return solution
 
 
-Key = tuple[
-    str, Any, torch.device
-]  # of a model made by its name: that, its size, where it computes
+# Of a model made by its name: that, its size, where it computes.
+Key = tuple[str, Any, torch.device]
 _kept: dict[Key, Any] = {}  # the last one, while nobody uses it
 
 

@@ -23,10 +23,11 @@ from pathlib import Path
 import numpy as np
 
 from geodesic_lightning.benchmark import morphs_page
+from geodesic_lightning.benchmark.kept import HELD_OUT
 from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.errors import UserError
 
-PAIRS = tuple(f"eval_{k:02d}" for k in range(24))
+PAIRS = HELD_OUT
 NAMED = ("pair_cat", "pair_ears", "pair_mood", "pair_colour", "pair_far", "pair_near")
 """The hand-made pairs: what is chosen is chosen on these."""
 

@@ -17,7 +17,6 @@ and one of 8 pairs can be made one of 24.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from geodesic_lightning.benchmark import kept
 from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.data.frames import shipped_pair
 from geodesic_lightning.errors import UserError
@@ -34,7 +34,7 @@ from geodesic_lightning.models.scheduler import Scheduler
 if TYPE_CHECKING:
     from geodesic_lightning.models.diffusion import DiffusionModel
 
-PAIRS = tuple(f"eval_{k:02d}" for k in range(24))
+PAIRS = kept.HELD_OUT
 LEVELS = (0.4, 0.6, 0.8)
 SEEN = ("round_trip", "down", "film")
 TRUE: dict[str, Any] = {"sampler": "multistep", "steps": 100, "grid": "karras", "order": 3}
@@ -49,7 +49,7 @@ RULES: list[dict[str, Any]] = [
     *_multistep(13, 16, 20, order=3),
     *_multistep(10, 16, rho=7.0),
     *_multistep(16, 30, corrector=False),
-    {"sampler": "multistep", "steps": 16},
+    {"sampler": "multistep", "steps": 16, "grid": "even"},
     *({"sampler": "heun", "steps": steps} for steps in (10, 15, 20, 30)),
     {"sampler": "heun", "steps": 12, "grid": "karras", "rho": 7.0},
     *({"sampler": "dpm_solver", "steps": steps} for steps in (10, 15, 20, 30, 50)),
@@ -99,9 +99,7 @@ def chosen(names: Sequence[str]) -> list[dict[str, Any]]:
 
 def read(file: Path) -> list[Row]:
     """The rows that a former run has left in its file."""
-    if not file.exists():
-        return []
-    return [Row(**row) for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
+    return kept.rows(file, Row)
 
 
 def run(
@@ -112,7 +110,7 @@ def run(
     known: Collection[tuple[str, float, str]] = (),
 ) -> Iterator[Row]:
     """Rows as they are found, on the shipped pairs of pictures named, but for those that are known."""
-    kept = model.scheduler
+    before = model.scheduler
     try:
         for pair in pairs:
             frames = shipped_pair(pair)
@@ -139,7 +137,7 @@ def run(
                         float(true.square().sum()),
                     )  # fmt: skip
     finally:
-        model.use(kept)
+        model.use(before)
 
 
 def _counted(

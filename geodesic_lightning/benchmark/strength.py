@@ -8,7 +8,6 @@ against no prompt.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -17,6 +16,7 @@ from statistics import fmean, pstdev
 import torch
 from torch import Tensor
 
+from geodesic_lightning.benchmark import kept, roundtrip
 from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.data.frames import shipped_pair
 from geodesic_lightning.functional.strength import Strength
@@ -35,8 +35,7 @@ from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import Contrast, NoisePrediction
 
-PAIRS = tuple(f"eval_{k:02d}" for k in range(24))
-LEVELS = (0.4, 0.6, 0.8)
+PAIRS, LEVELS = kept.HELD_OUT, roundtrip.LEVELS
 STRENGTHS = (1.0, 1.5, 2.0)
 FIELDS = {field.name: field for field in (NoisePrediction, Contrast)}
 MANIFOLDS = ("sphere", "means_and_norm", "euclidean")
@@ -66,9 +65,7 @@ class Row:
 
 def read(file: FilePath) -> list[Row]:
     """The rows that a former run has left in its file."""
-    if not file.exists():
-        return []
-    return [Row(**row) for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
+    return kept.rows(file, Row)
 
 
 def run(
@@ -91,13 +88,13 @@ def run(
                 for key in keys:
                     if key not in known:
                         yield _row(key, density.ends, density.manifold, score)
-    kept = model.scheduler
+    before = model.scheduler
     try:
         for level in levels:
             model.use(Scheduler(noise_level=level))
             yield from _cats(model, pairs, level, known)
     finally:
-        model.use(kept)
+        model.use(before)
 
 
 def _cats(

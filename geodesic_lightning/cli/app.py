@@ -188,7 +188,9 @@ def trainer_of(cfg: DictConfig, folder: Path, loggers: list[Any]) -> Any:
 
 def progress(trainer: Any) -> Any:
     """The callback that says how far a run is; None where none was chosen."""
-    return next((one for one in trainer.callbacks if type(one).__name__ == "Progress"), None)
+    from geodesic_lightning.callbacks import Progress  # type: ignore[import-untyped]
+
+    return next((one for one in trainer.callbacks if isinstance(one, Progress)), None)
 
 
 def during(trainer: Any, words: Callable[[], str]) -> AbstractContextManager[None]:

@@ -21,10 +21,15 @@ CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "co
 config.register()
 
 
+def unchecked(conf: Path, overrides: Sequence[str], hydra: bool = False) -> DictConfig:
+    """The configuration of a folder of choices and these settings; with `hydra` Hydra's own too."""
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        return compose("config", overrides=list(overrides), return_hydra_config=hydra)
+
+
 def composed(overrides: Sequence[str]) -> DictConfig:
     """The configuration of these settings, checked and resolved, outside any run of Hydra."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides=list(overrides))
+    cfg = unchecked(CONF, overrides)
     config.check(cfg)
     OmegaConf.resolve(cfg)
     return cfg
@@ -71,8 +76,7 @@ def early(words: Sequence[str]) -> Early:
 def _early(conf: Path, overrides: tuple[str, ...]) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(conf), version_base="1.3"):
-            return compose("config", overrides=list(overrides))
+        return unchecked(conf, overrides)
     finally:
         GlobalHydra.instance().clear()
 

@@ -6,10 +6,9 @@ Hydra's own takes three times as long: it lists each group by copying every stor
 from collections.abc import Sequence
 from string import Template
 
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf, open_dict
 
-from geodesic_lightning.cli.compose import CONF
+from geodesic_lightning.cli.compose import CONF, unchecked
 
 
 def asked(words: Sequence[str]) -> bool:
@@ -21,8 +20,7 @@ def asked(words: Sequence[str]) -> bool:
 def page(words: Sequence[str]) -> str:
     """hydra.help.template of conf/config.yaml, filled in for these settings."""
     settings = [word for word in words if not word.startswith("-")]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides=settings, return_hydra_config=True)
+    cfg = unchecked(CONF, settings, hydra=True)
     template = Template(cfg.hydra.help.template)
     with open_dict(cfg):
         del cfg["hydra"]
@@ -35,8 +33,7 @@ def groups() -> str:
     for folder in sorted(path for path in CONF.rglob("*") if path.is_dir()):
         name = folder.relative_to(CONF).as_posix()
         choices = sorted(file.stem for file in folder.glob("*.yaml"))
-        if choices and not name.startswith(
-            "hydra/"
-        ):  # those of Hydra itself: --hydra-help lists them
+        # Those of Hydra itself --hydra-help lists.
+        if choices and not name.startswith("hydra/"):
             lines.append(f"{name}: {', '.join(choices)}")
     return "".join(f"{line}\n" for line in lines)

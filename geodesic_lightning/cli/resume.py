@@ -56,8 +56,9 @@ def with_former(words: Sequence[str], resume: str | None) -> list[str]:
         resume: the folder of that run; None for none.
     """
     given = {_key(word): word for word in words if "=" in word}
-    former = settings(Path(resume)) if resume else None
-    if former is None:
+    folder = Path(resume) if resume else None
+    former = settings(folder) if folder else None
+    if folder is None or former is None:
         return list(words)
     kept = [
         word
@@ -69,7 +70,7 @@ def with_former(words: Sequence[str], resume: str | None) -> list[str]:
     alone = [] if {"-m", "--multirun"} & set(words) else ["hydra.mode=RUN"]
     said = {_key(word) for word in kept} | set(given)
     now = set(given) - set(map(_key, former))
-    silent = [word for word in unsaid(Path(resume or "")) if not _said(word, said, now)]
+    silent = [word for word in unsaid(folder) if not _said(word, said, now)]
     return [*silent, *kept, *alone, *words]
 
 

@@ -70,10 +70,8 @@ def pictures_at(where: str | Path) -> list[Path]:
             found = in_order(
                 f for f in files if f.suffix.lower() in PICTURES and not hidden(f, root)
             )
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # a name too long, or with a character that none may have
+    except (OSError, ValueError) as error:
+        # A name too long, or with a character that none may have.
         raise UserError(f"{where} cannot be read ({error}): check the path.") from error
     if not found:
         raise UserError(

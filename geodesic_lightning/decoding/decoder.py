@@ -101,15 +101,16 @@ class Decoder:
 
     def rough(self, path: AnyPath, u: Tensor) -> Tensor:
         """As __call__, in the few passes of `model.sketch`: to look at, and to compare neighbours."""
+        if self.given is not None and self.ends == "blended" and self._spares_given:
+            _ = self._reconstructed  # once, for the copy as well
         other = copy.copy(self)
         other._roughly = True
         return other(path, u)
 
     def cost(self, frames: int, rough: bool = False) -> int:
         """Network passes of a film of so many frames from the path's start to its end."""
-        spared = self.given is not None and self._spares_given
-        inner = frames - (min(2, len(self.given)) if spared and self.given is not None else 0)
-        return max(inner, 0) * (self.model.rough_passes if rough else self.model.passes)
+        spared = 0 if self.given is None or not self._spares_given else min(2, len(self.given))
+        return max(frames - spared, 0) * (self.model.rough_passes if rough else self.model.passes)
 
     @property
     def _spares_given(self) -> bool:

@@ -114,7 +114,7 @@ def between(
     estimate = score(model, condition)
     problem = Problem(pairs, estimate, exponent(estimate, alpha, strength))
     made = solve(problem, optimizer, segments)
-    measured = [leg.measure() for leg in problem.legs]
+    measured = problem.measure_legs()
     lengths = torch.zeros(2, len(latents), len(latents), dtype=torch.float64)
     for (i, j), found in zip(pairs.numbers, measured):
         lengths[0, i, j] = found.length

@@ -13,10 +13,10 @@ geodesic cut into PIECES; docs/strength.md has what it was chosen by.
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional.length import across
 from geodesic_lightning.protocols import Manifold
 
 PIECES = 4  # of the geodesic: what a solver's coarsest level scores first, so that nothing is scored for this alone
@@ -53,6 +53,5 @@ def pull(points: Tensor, scores: Tensor, manifold: Manifold) -> float:
     direction = manifold.proju(here, points[2:] - points[:-2])
     direction = direction / direction.norm(dim=-1, keepdim=True)
     tangent = manifold.proju(here, scores[1:-1])
-    across = tangent - (tangent * direction).sum(-1, keepdim=True) * direction
     length = manifold.dist(points[1:], points[:-1]).sum()
-    return float(torch.linalg.vector_norm(across, dim=-1).mean() * length)
+    return float(across(tangent, direction).norm(dim=-1).mean() * length)

@@ -58,10 +58,15 @@ class Steps(ABC):
             ValueError: the state is another optimizer's.
         """
         state = dict(self._of_former_version(state) if "param_groups" in state else state)
+        state = self._missing(state) | state
         name = state.pop("optimizer", type(self).__name__)
         if name != type(self).__name__ or set(state) != set(self._now):
             raise ValueError(f"the state is of another optimizer, expected {type(self).__name__}'s")
         self._now = on_device(state, self._like)
+
+    def _missing(self, state: dict[str, Any]) -> dict[str, Any]:
+        """What a state of a former release has no word for; a state's own words go before these."""
+        return {}
 
     def _of_former_version(self, state: dict[str, Any]) -> dict[str, Any]:
         """A state as 0.1 wrote it, in torch's form, in today's."""

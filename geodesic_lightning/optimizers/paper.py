@@ -92,14 +92,10 @@ class Paper(Optimizer):
         """One interior node."""
         self.path.refine(2)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of `state_dict`; states of version 0.1 are read too.
-
-        In those every spline is one through all nodes: such a run goes on as it was up to its next
-        change of level, and from there as one begun today.
-        """
-        state = self._of_former_version(state) if "param_groups" in state else state
-        super().load_state_dict({"fitted": 2 ** state.get("level", 1)} | state)
+    def _missing(self, state: dict[str, Any]) -> dict[str, Any]:
+        # In 0.1 every spline is one through all nodes: such a run goes on as it was up to its next
+        # change of level, and from there as one begun today.
+        return {"fitted": 2 ** state.get("level", 1)}
 
     @torch.no_grad()
     def step(self, evaluation: LegEvaluation) -> None:

@@ -140,10 +140,8 @@ class SemiImplicit(Optimizer):
             return 24 if last else 16
         return (self.iterations if last else self.coarse_iterations) + 1
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of `state_dict`; states of version 0.1, which had no secants, are read too."""
-        state = self._of_former_version(state) if "param_groups" in state else state
-        super().load_state_dict({"secants": None} | state)
+    def _missing(self, state: dict[str, Any]) -> dict[str, Any]:
+        return {"secants": None}  # there were none in 0.1
 
     def _begin_level(self) -> None:
         self._now.update(

@@ -14,7 +14,7 @@ from geodesic_lightning.functional.strength import PIECES, Strength, pull
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.integrators.adaptive import straight
 from geodesic_lightning.integrators.geodesic_ode import Medium
-from geodesic_lightning.problems.scored_path import ScoredPath, refuse_not_finite
+from geodesic_lightning.problems.scored_path import ScoredPath
 from geodesic_lightning.protocols import Manifold, Score
 
 
@@ -95,9 +95,7 @@ class InitialValueProblem:
         """Radians by which α = 1 would turn the first path, unbent."""
         if self._pull is None:
             points = self.unbent(PIECES)[0]
-            u = torch.linspace(0, 1, len(points)).to(points)
-            scores = ScoredPath(self.path, self.score, 0.0).score_at(points, u, None)
-            refuse_not_finite(scores)
+            scores = ScoredPath(self.path, self.score, 0.0).scores_along(points)
             self._pull = pull(points, scores, self.manifold)
         return self._pull
 

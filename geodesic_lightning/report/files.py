@@ -211,7 +211,7 @@ class _Sequence:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for k in self._order:
-            picture = _bytes(self._frames[k : k + 1])[0]
+            picture = _rounded(self._frames[k : k + 1])[0]
             if self._factor > 1:
                 height, width = (side * self._factor for side in picture.shape[:2])
                 enlarged = Image.fromarray(picture).resize(
@@ -235,8 +235,12 @@ def check_frames(frames: Tensor) -> None:
 
 
 def _bytes(frames: Tensor) -> np.ndarray:
-    """(n, 3, H, W) in [0, 1] as (n, H, W, 3) uint8, rounded."""
+    """(n, 3, H, W) in [0, 1] as (n, H, W, 3) uint8, rounded; they are checked first."""
     check_frames(frames)
+    return _rounded(frames)
+
+
+def _rounded(frames: Tensor) -> np.ndarray:
     pixels = frames.detach().float().cpu().clamp(0, 1).mul_(255).round_().byte()
     return pixels.permute(0, 2, 3, 1).contiguous().numpy()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 import tempfile
@@ -12,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from geodesic_lightning.report.files import to_picture, write_animation
+from geodesic_lightning.report.run_page import encoded
 
 __all__ = ["shown"]
 
@@ -40,5 +40,4 @@ def _png(picture: Image.Image) -> bytes:
 
 
 def _image(data: bytes, kind: str, alt: str) -> str:
-    text = base64.b64encode(data).decode()
-    return f'<img alt="{alt}" style="max-width: 100%" src="data:image/{kind};base64,{text}">'
+    return f'<img alt="{alt}" style="max-width: 100%" src="{encoded(data, f"image/{kind}")}">'

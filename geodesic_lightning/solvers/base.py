@@ -16,7 +16,7 @@ from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.functional.strength import Strength
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.problems.initial_value import InitialValueProblem
-from geodesic_lightning.protocols import Decoder, Functional, Metrics, Score
+from geodesic_lightning.protocols import AnyPath, Decoder, Functional, Metrics, Score
 from geodesic_lightning.solvers import layouts
 from geodesic_lightning.solvers.film import Film
 from geodesic_lightning.solvers.scalars import FINAL, STEP
@@ -107,9 +107,8 @@ class Solver(L.LightningModule):
     @property
     def seconds(self) -> dict[str, float]:
         """Of each stage so far; solving and decoding have theirs even where there was none."""
-        return self.stages.seconds | {
-            k: self.stages.seconds.get(k, 0.0) for k in ("solve", "decode")
-        }
+        known = self.stages.seconds
+        return known | {stage: known.get(stage, 0.0) for stage in ("solve", "decode")}
 
     @property
     def start_name(self) -> str:
@@ -170,6 +169,12 @@ class Solver(L.LightningModule):
         with self.stages.at("show"):
             count = self.affordable(most)
             return self._images(count, rough=True) if count else None
+
+    def sketch_of(self, path: AnyPath, most: int = MOST) -> Tensor | None:
+        """As `sketch`, of another path, at even places."""
+        with self.stages.at("show"):
+            count = self.affordable(most)
+            return self.decoder.rough(path, torch.linspace(0, 1, count)) if count else None
 
     def affordable(self, most: int) -> int:
         """Frames of a rough film, at most so many, that keep what is shown within SHOWN of the run's own passes."""

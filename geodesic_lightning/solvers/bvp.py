@@ -98,11 +98,11 @@ class BoundaryValueSolver(IterativeSolver):
         if self._first is None:
             path = copy.deepcopy(self.path)
             path.set_nodes(path.baseline(path.legs[0].segments)[1:-1])
-            with self.stages.at("show"):
-                if count is not None:
+            if count is None:
+                self._first = self.sketch_of(path, most)
+            else:
+                with self.stages.at("show"):
                     self._first = self.decoder(path, torch.linspace(0, 1, count))
-                elif count := self.affordable(most):
-                    self._first = self.decoder.rough(path, torch.linspace(0, 1, count))
         return self._first
 
     def scalars(self) -> dict[str, float]:

@@ -18,7 +18,7 @@ from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.protocols import AnyPath, MakeOptimizer, Score
 from geodesic_lightning.solvers import layouts
-from geodesic_lightning.solvers.base import MOST, Solver, exponent, readings
+from geodesic_lightning.solvers.base import Solver, exponent, readings
 from geodesic_lightning.solvers.baselines import drawn, released
 from geodesic_lightning.solvers.clip_findings import numbers
 
@@ -150,12 +150,6 @@ class ClipSolver(Solver):
         """Frames of the clip itself, evenly taken, each from its latent."""
         thin = self._thinned(count - 1)
         return (self.decoder.rough if rough else self.decoder)(thin, thin.u)
-
-    def rival_film(self, path: AnyPath) -> Tensor | None:
-        """A rough film of another path, of as many frames as showing may cost; None for none."""
-        with self.stages.at("show"):
-            count = self.affordable(MOST)
-            return self.decoder.rough(path, torch.linspace(0, 1, count)) if count else None
 
     def places(self, count: int) -> Tensor:
         """The frames that are shown are nodes."""
