@@ -6,6 +6,7 @@ text of an exception looked at.
 """
 
 import re
+import traceback
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from types import NoneType, UnionType
@@ -155,6 +156,17 @@ def _group(error: ValueError) -> str | None:
     return None
 
 
+def _choices(error: TypeError) -> str | None:
+    """A group that was given [1,2] fails where Hydra looks for its choices."""
+    last = list(traceback.walk_tb(error.__traceback__))[-1:]
+    if not any(
+        frame.f_globals.get("__name__", "").startswith("hydra._internal.defaults")
+        for frame, _ in last
+    ):
+        return None
+    return f"A group got something that is not a name: write group=choice; {SEE_HELP}."
+
+
 def _target(error: InstantiationException) -> str | None:
     text = str(error)
     if found := re.match(r"Error locating target '(.*?)'", text):
@@ -200,6 +212,7 @@ TELL: tuple[tuple[type | tuple[type, ...], Any], ...] = (
     (ConfigCompositionException, _composition),
     (InstantiationException, _target),
     (ValueError, _group),
+    (TypeError, _choices),
     (OSError, _file),
     (Exception, _by_name),
 )

@@ -5,12 +5,16 @@ Hydra reads values by a grammar of its own, in which a cat (sly) is a mistake, a
 would read something else. In a sweep commas separate values: there quotes decide, as Hydra has it.
 """
 
+import ast
+import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
@@ -22,10 +26,14 @@ TEXT, TEXTS, NUMBERS, OTHER = "text", "list of texts", "list of numbers", "other
 def as_typed(words: Sequence[str], conf: Path | None = None) -> list[str]:
     """The words of a command line, free text among them quoted for Hydra; a sweep's stay as they are.
 
+    A whole configuration, as agents pass it, {"solver": {"alpha": 0.002}} or solver={'alpha': 0.002}, is
+    taken apart into its settings.
+
     Args:
         conf: the folder of choices, for experiments that sweep without being told to.
     """
-    return list(words) if sweeps(words, conf) else [quoted(word) for word in words]
+    parts = [part for word in words for part in _taken_apart(word)]
+    return parts if sweeps(parts, conf) else [quoted(part) for part in parts]
 
 
 def sweeps(words: Sequence[str], conf: Path | None = None) -> bool:
@@ -57,7 +65,11 @@ def quoted(word: str) -> str:
         return (
             word if plain and not (prompt and "${" in value) else f"{key}={_quote(value, prompt)}"
         )
-    return word if read is not None and not read.is_sweep_override() else f"{key}={_quote(value)}"
+    number = (
+        read is not None and isinstance(read.value(), int | float) and "_" in value
+    )  # 2024_01_15
+    plain = read is not None and not read.is_sweep_override() and not number
+    return word if plain else f"{key}={_quote(value)}"
 
 
 def _read(word: str) -> Override | None:
@@ -118,6 +130,8 @@ def _split(text: str) -> Iterator[str]:
 def _kinds(key: str) -> frozenset[str]:
     """What the schemas of its group say that a setting may be."""
     group, _, rest = key.partition(".")
+    if group == "hydra":
+        return _of_hydra(rest.split("."))
     name = rest.rpartition(".")[2] or group
     if not rest:
         nodes: list[Any] = [config.Config]
@@ -129,6 +143,14 @@ def _kinds(key: str) -> frozenset[str]:
     return found if rest else found & {TEXT}  # else a group's choice
 
 
+def _of_hydra(names: Sequence[str]) -> frozenset[str]:
+    """Of a setting of Hydra's own, hydra.run.dir say."""
+    hint: Any = HydraConf
+    for name in names:
+        hint = get_type_hints(hint).get(name) if is_dataclass(hint) else None
+    return frozenset({TEXT}) if _kind(hint) == TEXT else frozenset()
+
+
 def _kind(hint: Any) -> str:
     options = [one for one in get_args(hint) if one is not type(None)]
     if hint is str or (options == [str] and not str(hint).startswith("list")):
@@ -136,3 +158,41 @@ def _kind(hint: Any) -> str:
     if hint == list[str] or list[str] in options:
         return TEXTS
     return NUMBERS if str(hint).startswith("list[") else OTHER
+
+
+def _taken_apart(word: str) -> Iterator[str]:
+    """The settings of a whole configuration, or of a group's; any other word as it is."""
+    key, sign, value = ("", "", word) if word.startswith("{") else word.partition("=")
+    name = key.lstrip("+")
+    group = not sign or (name in config.Config.__dataclass_fields__ and not _kinds(name))
+    content = _mapping(value) if group and value.startswith("{") else None
+    if content is None:
+        yield word
+    else:
+        yield from _settings(content, f"{key}." if sign else "")
+
+
+def _settings(content: dict[str, Any], before: str) -> Iterator[str]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _settings(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}={value if isinstance(value, str) else _written(value)}"
+
+
+def _written(value: Any) -> str:
+    """A value of Python's as Hydra writes it."""
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_written, value))}]"
+    return _quote(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _mapping(text: str) -> dict[str, Any] | None:
+    """What is written between braces, as JSON or as Python writes it; None if it is neither."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(text)
+        except (ValueError, SyntaxError, RecursionError):
+            continue
+        return found if isinstance(found, dict) else None
+    return None

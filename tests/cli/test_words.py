@@ -32,6 +32,8 @@ TYPED = [
     ("logger.wandb.tags=[a b,c&d]", ["a b", "c&d"]),
     ("model.pretrained=/a b/c (1)", "/a b/c (1)"),
     ("model.pretrained=[a,b]", ["a", "b"]),
+    ("model.pretrained=2024_01_15", "2024_01_15"),
+    ("hydra.run.dir=runs, été (1)", "runs, été (1)"),
     ("model.size=[128,192]", [128, 192]),
     ("model.size=512", 512),
     ("score.negative_prompt=ugly, blurry", "ugly, blurry"),
@@ -123,3 +125,23 @@ class TestCommandLine:
         done = geodesic("-m", "data=pair", "data.prompt_start=a cat (sly), b")
         assert done.code == 1
         assert "type 'data.prompt_start=\"a cat (sly), b\"'." in done.err
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        '{"data": "pair_ears", "solver": {"alpha": 1e-05, "segments": 8}, "data.x": ["a, b", 1, null]}',
+        "{'data': 'pair_ears', 'solver': {'alpha': 1e-05, 'segments': 8}, 'data.x': ['a, b', 1, None]}",
+    ],
+)
+def test_a_whole_configuration(word):
+    found = {one.partition("=")[0]: read(one) for one in as_typed([word])}
+    expected = {"data": "pair_ears", "solver.alpha": 1e-05, "solver.segments": 8}
+    assert found == expected | {"data.x": ["a, b", 1, None]}
+
+
+def test_a_group_with_its_settings():
+    nested = "data={'prompt_start': 'a (sly) cat', 'prompt_end': 'été'}"
+    assert [read(word) for word in as_typed([nested])] == ["a (sly) cat", "été"]
+    for word in ("solver={", "solver={a", "data.prompt_start={'a': 1}", "{"):
+        assert len(as_typed([word])) == 1

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import io
 import subprocess
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
+from safetensors.torch import save
 
 from geodesic_lightning.data.clip import clip, clip_points
 from geodesic_lightning.data.frames import pair
@@ -23,6 +26,7 @@ from geodesic_lightning.data.pair_folder import numbered, pairs_in
 from geodesic_lightning.data.read_image import read_image
 from geodesic_lightning.data.resize import ANCHORS, FITS, resize
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.integrators.initial_velocity import read_path
 
 KINDS = ["png", "jpg", "webp", "gif", "tiff", "bmp", "ppm", "jp2"]
 KINDS += ["avif"] if features.check("avif") else []
@@ -239,3 +243,52 @@ def test_any_shape_at_any_size(shape, size, fit, anchor):
         assert (pixels * 255).round().byte().permute(1, 2, 0).numpy().tobytes() == image.tobytes()
     frames = pair(image, image.rotate(180), size=size, fit=fit, anchor=anchor)
     assert frames.images.shape == (2, 3, *size)
+
+
+# How each kind of file is read whole.
+READERS = {kind: read_image for kind in KINDS}
+READERS |= {kind: lambda file: list(clip(file).chunks(16, 4)) for kind in ("mp4", "mkv", "avi")}
+READERS |= {
+    "csv": clip_points,
+    "npy": clip_points,
+    "safetensors": lambda file: read_path(str(file)),
+}
+
+
+@cache
+def sound_file(kind: str) -> bytes:
+    stored = io.BytesIO()
+    if kind in KINDS:
+        return sound(kind)
+    if kind in FILMS:
+        return sound_film(kind)
+    if kind == "csv":
+        return b"0,1\r\n1,2.5\r\n-2,5e3\r\n4,4\r\n"
+    if kind == "safetensors":
+        return save({"nodes": torch.ones(2, 3), "ends": torch.ones(2, 3)}, {"alpha": "0.5"})
+    np.save(stored, np.arange(8.0).reshape(4, 2))
+    return stored.getvalue()
+
+
+@pytest.mark.slow
+def test_500_mangled_files(tmp_path):
+    counts: Counter[str] = Counter()
+
+    @given(data=st.data(), kind=st.sampled_from(sorted(READERS)))
+    @settings(max_examples=500, **often)
+    def read(data, kind):
+        file = tmp_path / f"file.{kind}"
+        content = data.draw(mangled(sound_file(kind)))
+        file.write_bytes(content)
+        try:
+            READERS[kind](file)
+            counts["read"] += 1
+        except UserError as error:
+            one_sentence(error)
+            counts["refused"] += 1
+        assert file.read_bytes() == content
+
+    read()
+    print(dict(counts))
+    assert counts.total() >= 500
+    assert min(counts.values()) > 50  # both were seen

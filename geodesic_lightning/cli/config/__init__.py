@@ -28,6 +28,7 @@ from geodesic_lightning.cli.config import (
     trainer,
     velocity,
 )
+from geodesic_lightning.cli.config.part import check_parts
 from geodesic_lightning.errors import UserError
 
 GROUPS = (
@@ -121,6 +122,8 @@ def check(cfg: DictConfig) -> None:
 
 def _check_names(node: DictConfig, where: str) -> None:
     schema = OmegaConf.get_type(node)
+    if schema is not None and is_dataclass(schema):
+        check_parts(node, schema, where)
     for name in node:
         key = str(name)
         if is_dataclass(schema) and key not in schema.__dataclass_fields__:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from geodesic_lightning.cli.config.part import part
+
 
 @dataclass
 class Plain:
@@ -30,7 +32,7 @@ class Lora:
     joint: bool = False
     batch_size: int = 1
     seed: int = "${seed}"  # type: ignore[assignment]
-    perceptual: Any = "${perceptual}"
+    perceptual: Any = part("${perceptual}")
     name: str = ""
 
 
@@ -46,12 +48,12 @@ class NullText:
 class Morph:
     _target_: str = "geodesic_lightning.decoding.morphs.decoder.morph"
     _partial_: bool = True
-    attention: Any = None
+    attention: Any = part(None)
     share: float = 0.5
     adain: bool = False
-    lora: Any = None
-    lora_unconditional: Any = None
-    null_text: Any = None
+    lora: Any = part(None)
+    lora_unconditional: Any = part(None)
+    null_text: Any = part(None)
     guidance: float = 1.0
     guidance_middle: float | None = None
     guide: str = ""

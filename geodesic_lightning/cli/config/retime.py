@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from geodesic_lightning.cli.config.part import part
+
 
 @dataclass
 class EvenInDistance:
@@ -17,14 +19,14 @@ class EvenInMetricLength:
 @dataclass
 class EvenlyPerceived:
     _target_: str = "geodesic_lightning.decoding.retime.EvenlyPerceived"
-    perceptual: Any = "${perceptual}"
+    perceptual: Any = part("${perceptual}")
     rounds: int = 1
 
 
 @dataclass
 class BetaPrior:
     _target_: str = "geodesic_lightning.decoding.retime.BetaPrior"
-    perceptual: Any = "${perceptual}"
+    perceptual: Any = part("${perceptual}")
 
 
 @dataclass

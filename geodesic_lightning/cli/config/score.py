@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import MISSING
+from geodesic_lightning.cli.config.part import part
 
 
 @dataclass
@@ -36,7 +36,7 @@ class NoiseFree:
 class Score:
     _target_: str = "geodesic_lightning.score.estimator.Score"
     _partial_: bool = True
-    field: Any = MISSING
+    field: Any = part()
     timestep_range: tuple[int, int] = (0, 0)
     absolute: bool = False
     samples: int = 1

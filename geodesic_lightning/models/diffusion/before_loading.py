@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel, embedded
 from geodesic_lightning.models.diffusion.compiler import check_compiler
 from geodesic_lightning.models.diffusion.loading import Source, refuse_unreachable
@@ -17,15 +19,27 @@ from geodesic_lightning.models.embedded import pipeline_folder
 def check_settings(make_model: Callable[..., Any]) -> None:
     """Raise UserError for what a maker of a diffusion model would only find out later.
 
-    That is torch.compile without a compiler, and a hub that does not answer.
+    That is torch.compile without a compiler, a hub that does not answer, and what is no file's name.
     """
+    options = arguments(make_model)
+    for name in ("pretrained", "config", "lora", "embeddings"):
+        given = options.get(name) or ()
+        if not isinstance(given, str | Path) and not _texts(given):
+            raise UserError(
+                f"model.{name}: got {given}, expected a file, a folder or a hub id, or a list of them: "
+                "write [a,b]."
+            )
     if (source := source_of(make_model)) is None:
         return
-    options = arguments(make_model)
     check_prediction(options.get("prediction", "auto"))
     if options.get("compile"):
         check_compiler()
     refuse_unreachable(source)
+
+
+def _texts(given: Any) -> bool:
+    listed = isinstance(given, Sequence)
+    return listed and all(isinstance(one, str | Path) and str(one) for one in given)
 
 
 def source_of(make_model: Callable[..., Any]) -> Source | None:
