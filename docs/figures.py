@@ -2,7 +2,8 @@
 
     python docs/figures.py [name …]      all, or those named; a few minutes on two cores
 
-Runs go to outputs/figures/<name>; what is there already is taken as it is.
+Runs go to outputs/figures/<hash of the code>/<name>; what is there already is taken as it is. What was
+made by which code is noted in docs/figures/made.json (made.py).
 """
 
 import shutil
@@ -11,13 +12,14 @@ import sys
 from pathlib import Path
 
 import imageio.v3 as iio
+import made
 import torch
 from PIL import Image
 
 from geodesic_lightning.report.files import write_animation
 
 HERE = Path(__file__).parent
-FIGURES, RUNS = HERE / "figures", HERE.parent / "outputs" / "figures"
+FIGURES, RUNS = HERE / "figures", HERE.parent / "outputs" / "figures" / made.fingerprint()
 PAIRS = "geodesic_lightning/models/embedded/pairs"
 EIGHT = [
     f"{PAIRS}/pair_{n}_{e}.png" for n in ("cat", "ears", "mood", "colour") for e in ("start", "end")
@@ -61,6 +63,11 @@ STRENGTHS = {
     **{f"strength_{k}": (f"solver.strength={k}",) for k in (0.75, 1.5, 2.5)},
     "strength_contrast": ("score=contrast",),
 }
+DASHBOARD = {
+    "dash_bvp": ("data=pair_cat", "solver=bvp"),
+    "dash_slerp": ("data=pair_cat", "solver=slerp"),
+    "dash_paper": ("data=pair_cat", "solver=bvp", "optimizer=paper"),
+}
 
 
 WAYS = (
@@ -78,7 +85,7 @@ WAYS = (
 )
 
 
-def run(name: str, words: tuple[str, ...]) -> Path:
+def run(name: str, words: tuple[str, ...], logger: str = "csv") -> Path:
     """The folder of the run, made unless it is there."""
     folder = RUNS / name
     if not (folder / "summary.json").exists():
@@ -87,7 +94,7 @@ def run(name: str, words: tuple[str, ...]) -> Path:
             "-m",
             "geodesic_lightning",
             *words,
-            "logger=csv",
+            f"logger={logger}",
             f"hydra.run.dir={folder}",
         ]
         subprocess.run(command, check=True, cwd=HERE.parent)
@@ -169,14 +176,47 @@ def distance() -> None:
     shutil.copyfile(folder / "distance.png", FIGURES / "distance.png")
 
 
+def clips() -> None:
+    """The three shipped clips below each other, nine frames of each."""
+    from geodesic_lightning.models.embedded.train.clips import FOLDER
+
+    strips = []
+    for name in ("even", "uneven", "detour"):
+        frames = iio.imread(FOLDER / f"clip_{name}.mp4", plugin="FFMPEG")
+        chosen = frames[[round(k * (len(frames) - 1) / 8) for k in range(9)]]
+        strips.append(Image.fromarray(chosen.swapaxes(0, 1).reshape(chosen.shape[1], -1, 3)))
+    sheet(strips, FIGURES / "clips.webp")
+
+
+def dashboard() -> None:
+    """The panels of docs/dashboard.md, from what three runs logged."""
+    for name, words in DASHBOARD.items():
+        run(name, words, "default")
+    runs = [str(RUNS / name) for name in DASHBOARD]
+    subprocess.run([sys.executable, str(HERE / "dashboard.py"), *runs], check=True, cwd=HERE.parent)
+
+
 MAKERS = {
     "cat": cat,
     **{name: (lambda name=name: copies(name)) for name in COMMANDS if name != "cat"},
     "strength": strength,
     "distance": distance,
     "sweep": sweep,
+    "clips": clips,
+    "dashboard": dashboard,
     "ways": ways,
     "morphs": morphs,
+}
+
+PICTURES = {name: tuple(pictures.values()) for name, (_, pictures) in COMMANDS.items()} | {
+    "cat": ("pair_cat.webp", *COMMANDS["cat"][1].values()),
+    "strength": ("strength.webp",),
+    "distance": ("distance.png",),
+    "sweep": ("sweep_strength.webp",),
+    "clips": ("clips.webp",),
+    "dashboard": ("dashboard.webp",),
+    "ways": ("ways.webp",),
+    "morphs": ("morphs.png",),
 }
 
 if __name__ == "__main__":
@@ -184,3 +224,4 @@ if __name__ == "__main__":
         if name not in MAKERS:
             sys.exit(f"Error: no picture {name}, expected one of {', '.join(MAKERS)}.")
         MAKERS[name]()
+        made.record(name, PICTURES[name])

@@ -53,7 +53,7 @@ CASES = {
 }
 
 
-QUICK = ("bvp", "paper", "keyframes", "rk4")
+QUICK = ("bvp", "rk4")
 REST = (pytest.param(case, marks=pytest.mark.slow) for case in CASES if case not in QUICK)
 
 

@@ -20,7 +20,10 @@ def nodes(folder: Path) -> torch.Tensor:
 # -- 1: the nodes, and nothing else ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("optimizer", ["semi_implicit", "paper", "adam"])
+@pytest.mark.parametrize(
+    "optimizer",
+    ["semi_implicit", *(pytest.param(name, marks=pytest.mark.slow) for name in ("paper", "adam"))],
+)
 def test_parameters_are_the_nodes_and_a_checkpoint_is_kilobytes(
     geodesic, tiny_sd2, monkeypatch, optimizer
 ):
@@ -146,12 +149,11 @@ OPTIMIZERS = {
     ("score", "optimizer"),
     [  # with and without a seed to go on from; test_former_runs.py resumes every optimizer
         ("noise_prediction", "semi_implicit"),
-        ("paper", "paper"),
         *(
             pytest.param(score, name, marks=pytest.mark.slow)
             for score in ("noise_prediction", "paper")
             for name in OPTIMIZERS
-            if (score, name) not in (("noise_prediction", "semi_implicit"), ("paper", "paper"))
+            if (score, name) != ("noise_prediction", "semi_implicit")
         ),
     ],
 )

@@ -63,6 +63,9 @@ MEASURES = (
     "crossfade",
     "log_density",
     "residual",
+    "ppl_independent",
+    "seam_independent",
+    "lightness",
 )
 SHOWN = {
     "redraw": ("redraw error, %", False, 2),
@@ -72,10 +75,20 @@ SHOWN = {
     "aid_smoothness": ("AID smoothness", True, 3),
     "fid_inputs": ("FID of inputs × 10³", False, 2),
     "log_density": ("log density", True, 0),
+    "ppl_independent": ("PPL, EfficientNet", False, 2),
+    "seam_independent": ("seam, EfficientNet", False, 2),
+    "lightness": ("least lightness", True, 3),
     "passes": ("passes", False, 0),
 }
 OURS = "geodesic_even"
-JUDGED = ("redraw", "crossfade", "ppl_diffmorpher", "pdv")
+JUDGED = (
+    "redraw",
+    "crossfade",
+    "ppl_diffmorpher",
+    "pdv",
+    "ppl_independent",
+    "seam_independent",
+)
 SCALE = {"pdv": 1e3, "fid_inputs": 1e3}
 
 

@@ -66,7 +66,10 @@ def test_without_a_density_the_path_is_the_manifolds_own_geodesic(geodesic, name
     assert said["length"] == pytest.approx(float(space.dist(flat[0], flat[-1])), rel=1e-5)
 
 
-@pytest.mark.parametrize("optimizer", ["rk4", "strang", "picard"])
+@pytest.mark.parametrize(
+    "optimizer",
+    ["rk4", *(pytest.param(name, marks=pytest.mark.slow) for name in ("strang", "picard"))],
+)
 def test_shooting(geodesic, optimizer):
     words = ("solver=ivp", "data=pair_ears", "solver.length=0.2", f"optimizer={optimizer}")
     check(geodesic("manifold=shell", *words, SAVE, *SMALL), "shell")

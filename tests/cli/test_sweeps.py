@@ -157,6 +157,7 @@ def test_only_the_same_sweep_is_gone_on_with(geodesic):
     assert "goes with -m" in alone.err
 
 
+@pytest.mark.slow
 def test_a_finished_job_of_other_settings_is_not_taken_for_this_one(geodesic):
     words = ("-m", *EXACT, "model.density=ring,gaussian", "hydra.sweep.dir=sweep")
     assert geodesic(*words).code == 0
@@ -187,6 +188,7 @@ def test_the_objective_is_a_number_of_the_summary():
 
 # Optuna asks its database library in an old way.
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_optuna_turns_the_strength_and_starts_again_where_it_was(geodesic):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     words = ("experiment=tune", *EXACT, "metrics=none", "objective=length", "hydra.sweep.dir=tune")

@@ -104,6 +104,7 @@ class TestReading:
             1 / 3, abs=0.05
         )
 
+    @pytest.mark.slow
     def test_ten_thousand_frames_are_never_held_at_once(self, tmp_path):
         path = film(tmp_path / "long.mp4", 10_000, 16)
         found = clip(path)

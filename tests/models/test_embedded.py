@@ -164,6 +164,7 @@ def test_inversion_to_noise_level_0_6_and_back_keeps_the_picture(pipeline):
 
 
 @torch.no_grad()
+@pytest.mark.slow
 def test_the_colour_of_the_prompt_is_the_colour_of_the_cat(pipeline):
     def forehead(prompt):
         generator = torch.Generator().manual_seed(0)

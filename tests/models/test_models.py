@@ -259,6 +259,7 @@ class TestPrecision:
         assert 0 < (rounded - plain).norm() / plain.norm() < 0.03
         assert half._vae.dtype == torch.float32
 
+    @pytest.mark.slow
     def test_paths_in_both_precisions(self, folder, geodesic):
         nodes, weights = {}, f"model.pretrained={folder('sd2')}"
         for dtype in ("float32", "bfloat16"):

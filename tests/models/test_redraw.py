@@ -40,6 +40,7 @@ def test_least_squares_finds_a_linear_answer_in_the_box(monkeypatch):
     np.testing.assert_allclose(found, np.clip(wanted, 0, 1), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_drawings_and_crossfades_are_told_apart():
     """Six cats and their crossfades with six others: every blend is farther from a cat than any cat."""
     some, others = cats(0, 6), cats(6, 6)

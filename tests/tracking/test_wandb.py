@@ -69,7 +69,7 @@ def slow(*words: str):
         (*PAIR, "solver=bvp"),
         slow(*PAIR, "solver=bvp", "optimizer=paper"),
         slow(*PAIR, "solver=bvp", "optimizer=adam", "optimizer.iterations=3"),
-        (*STOPS, "solver=bvp"),
+        slow(*STOPS, "solver=bvp"),
         (*PAIR, "solver=ivp"),
         slow(*PAIR, "solver=ivp", "optimizer=picard", "solver.length=0.5"),
         (*STOPS, "solver=mean", "solver.rounds=2"),
@@ -302,6 +302,7 @@ def test_with_a_key_and_no_network_a_run_is_soon_offline(newcomer, closed_port, 
         assert run.name.startswith("offline-run-")
 
 
+@pytest.mark.slow
 def test_nobody_is_waited_for_longer_than_said(geodesic, monkeypatch):
     """By itself W&B waits 90 s for an answer, without end for uploads, and 20 s for its telemetry."""
     import wandb
