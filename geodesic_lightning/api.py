@@ -341,6 +341,7 @@ def extrapolate(
     velocity: Velocity | None = None,
     length: float = 1.0,
     gauge: str = "euclidean",
+    floor: float | None = None,
     **settings: Unpack[Settings],
 ) -> Solution:
     """The geodesic from an image along a velocity; only the first frame is a given image.
@@ -352,6 +353,8 @@ def extrapolate(
             goes on past `toward`.
         length: how far, in the velocity's unit: with `toward` the distance of the two images.
         gauge: euclidean, or metric: then length is in the metric.
+        floor: keeps the shot where pictures are: the least log density, in standard deviations √(d/2)
+            above the start's, as 6 (integrators/floor.py); None: a free geodesic.
         settings: see Settings; the optimizer is an integrator, by default Integrator (RK4).
 
     Raises:
@@ -360,7 +363,7 @@ def extrapolate(
     alone = toward is None
     frames = image(start, prompt) if alone else pair(start, toward, prompt, prompt_toward)
     velocity = velocity or (Random(seed=settings.get("seed", 0)) if alone else Toward())
-    solver = partial(InitialValueSolver, length=length, gauge=gauge)
+    solver = partial(InitialValueSolver, length=length, gauge=gauge, floor=floor)
     return _run(frames, solver, Integrator, velocity, **settings)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from geodesic_lightning.benchmark.kept import NAMED
 from geodesic_lightning.errors import UserError
 
 TOPICS = {
@@ -13,6 +14,7 @@ TOPICS = {
     "estimators": "how the score is looked at: timestep, noise, averaging",
     "scaling": "cost of a sweep at 16 to 256 segments",
     "strength": "one strength on pairs, noise levels, fields, manifolds and dimensions",
+    "shots": "how far shots stay drawable, by the floor of density",
     "roundtrip": "to the noise level and back by every sampler",
     "passes": "where a run's network passes go, by stage",
     "devices": "one path on 1 to 64 devices: an estimate",
@@ -40,7 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--pairs",
         type=int,
-        help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10; morphs: 24; roundtrip, strength: up to 24)",
+        help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10; morphs: 24; roundtrip, shots, strength: "
+        "up to 24)",
     )
     parser.add_argument(
         "--rules",
@@ -90,7 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
         help="morphs: the table of a sweep over a folder of pairs",
     )
     parser.add_argument(
-        "--named", action="store_true", help="morphs: the six hand-made pairs, to choose on"
+        "--named", action="store_true", help="morphs, shots: the six hand-made pairs, to choose on"
     )
     options = parser.parse_args(arguments)
     options.output = options.output or Path("outputs/benchmark") / f"{options.topic}.json"
@@ -112,7 +115,7 @@ def run_morphs(options: argparse.Namespace) -> None:
     if options.sweep is not None:
         print(morphs.table(morphs.collected(options.sweep)))
         return
-    all_pairs = morphs.NAMED if options.named else morphs.PAIRS
+    all_pairs = NAMED if options.named else morphs.PAIRS
     pairs = len(all_pairs) if options.pairs is None else options.pairs
     if not 1 <= pairs <= len(all_pairs):
         raise UserError(f"--pairs: got {pairs}, expected 1 to {len(all_pairs)}.")
@@ -134,13 +137,14 @@ def run(options: argparse.Namespace) -> None:
         problems,
         roundtrip,
         scaling,
+        shots,
         solvers,
         strength,
     )
     from geodesic_lightning.report.files import write_json
 
     pairs = options.pairs if options.pairs is not None else 10 if options.full else 2
-    resumed = {"roundtrip": roundtrip, "strength": strength}
+    resumed = {"roundtrip": roundtrip, "strength": strength, "shots": shots}
     most = len(resumed[options.topic].PAIRS if options.topic in resumed else problems.PAIRS)
     if not 1 <= pairs <= most:
         raise UserError(f"--pairs: got {pairs}, expected 1 to {most}.")
@@ -182,6 +186,7 @@ def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
         problems,
         roundtrip,
         scaling,
+        shots,
         solvers,
         strength,
     )
@@ -195,6 +200,14 @@ def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
         rules, names = roundtrip.chosen(options.rules), roundtrip.PAIRS[:pairs]
         keys = {row.key for row in known}
         yield from roundtrip.run(embedded(), names, rules, options.levels, keys)
+    elif options.topic == "shots":
+        folder = options.output.with_suffix("")
+        keys = {row.key for row in known}
+        if options.named:
+            choose = (NAMED, keys, ("continue",), shots.CHOICES)
+            yield from shots.run(embedded(), folder, *choose)
+        else:
+            yield from shots.run(embedded(), folder, shots.PAIRS[:pairs], keys)
     elif options.topic == "strength":
         keys = {row.key for row in known}
         yield from strength.run(embedded(), strength.PAIRS[:pairs], options.levels, keys)

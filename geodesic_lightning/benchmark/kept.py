@@ -9,6 +9,9 @@ Row = TypeVar("Row")
 HELD_OUT = tuple(f"eval_{k:02d}" for k in range(24))
 """Shipped pairs that nothing was chosen on."""
 
+NAMED = ("pair_cat", "pair_ears", "pair_mood", "pair_colour", "pair_far", "pair_near")
+"""The hand-made pairs: what is chosen is chosen on these."""
+
 
 def rows(file: Path, kind: type[Row]) -> list[Row]:
     """The rows of a former run in its JSON file; none where there is no file."""

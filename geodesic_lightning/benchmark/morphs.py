@@ -28,9 +28,6 @@ from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.errors import UserError
 
 PAIRS = HELD_OUT
-NAMED = ("pair_cat", "pair_ears", "pair_mood", "pair_colour", "pair_far", "pair_near")
-"""The hand-made pairs: what is chosen is chosen on these."""
-
 EVEN = ("retime=perceptual", "retime.rounds=2")
 """Frames that differ equally to the eye, for all ways alike: otherwise a way that jumps has few bad frames."""
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.integrators.adaptive import advance, straight
+from geodesic_lightning.integrators.floor import kept_above
 from geodesic_lightning.integrators.geodesic_ode import METHODS, State, begin
 from geodesic_lightning.optimizers.base import Steps
 from geodesic_lightning.problems.initial_value import InitialValueProblem
@@ -97,6 +98,8 @@ class Integrator(Steps):
         span = torch.full_like(before.length, 1 / segments)
         after = advance(before, node * span, span, medium, self.method, self.turning)
         node += 1
+        if problem.floor is not None:
+            after = kept_above(after, node * span, span, medium, problem.floor)
         points = problem.points()
         left = segments - node
         ahead = straight(after.x, after.v * left / segments, max(left, 1), medium.manifold)[0]

@@ -54,6 +54,10 @@ class PicardSweeps(Steps):
             raise UserError(
                 "optimizer=picard takes solver.gauge=euclidean: use rk4 or strang for the other."
             )
+        if problem.floor is not None:
+            raise UserError(
+                "optimizer=picard takes solver.floor=null: use rk4 or strang, which know where a shot is low."
+            )
         self.problem, self.segments = problem, segments
         self.tolerance, self.iterations, self.shift = tolerance, iterations, shift
         self._now = {"iteration": 0, "still": False, "sheet": None}

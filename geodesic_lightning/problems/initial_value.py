@@ -13,6 +13,7 @@ from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.functional.strength import PIECES, Strength, pull
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.integrators.adaptive import straight
+from geodesic_lightning.integrators.floor import nats
 from geodesic_lightning.integrators.geodesic_ode import Medium
 from geodesic_lightning.problems.scored_path import ScoredPath
 from geodesic_lightning.protocols import Manifold, Score
@@ -27,8 +28,11 @@ class InitialValueProblem:
         alpha: α ≥ 0; or a Strength that it follows from: the angle asked of the unbent first path.
         velocities: (n, d), tangent at the start; unit time takes each path to its end.
         parametrization: euclidean (nodes come at equal distances) or metric (at equal metric distances).
+        floor: log p that no path is let fall below, in standard deviations √(d/2) above the start's
+            (integrators/floor.py); None: free.
 
     Attributes:
+        floor: the same in nats.
         evaluations: scores of single latents spent on solving so far. calls: batches of them.
         reached: length of the first path so far, in the metric, relative to p(start) = 1.
         profile: u (n,) and log density (n,), nats, where the first path is known so far.
@@ -41,6 +45,7 @@ class InitialValueProblem:
         alpha: float | Strength,
         velocities: Tensor,
         parametrization: str = "euclidean",
+        floor: float | None = None,
     ) -> None:
         self.paths = list(paths)
         self.path, self.score = self.paths[0], score
@@ -51,6 +56,7 @@ class InitialValueProblem:
         self.alpha = alpha
         self._scored = [ScoredPath(path, score, alpha) for path in self.paths]
         self.medium = Medium(self._score, alpha, self.path.manifold, parametrization)
+        self.floor = nats(floor, velocities.shape[-1])
         self.reached = 0.0
         self.profile: tuple[Tensor, Tensor] | None = None
 

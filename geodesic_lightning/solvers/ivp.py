@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.integrators.adaptive import straight
+from geodesic_lightning.integrators.floor import TRUSTED, trusted
 from geodesic_lightning.integrators.initial_velocity import Along, Launch
 from geodesic_lightning.optimizers.integrator import Integrator
 from geodesic_lightning.optimizers.picard import PicardSweeps
@@ -20,6 +22,8 @@ from geodesic_lightning.protocols import Decoder, Manifold, Score
 from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.solvers.base import exponent
 from geodesic_lightning.solvers.iterative import IterativeSolver
+
+log = logging.getLogger("geodesic_lightning")
 
 
 class InitialValueSolver(IterativeSolver):
@@ -40,6 +44,8 @@ class InitialValueSolver(IterativeSolver):
         length: how far, in units of the launch; negative the other way.
         gauge: of the integration: euclidean, or metric; then length is in the metric too, relative
             to p(start) = 1.
+        floor: in standard deviations of log p, √(d/2) nats above the start: what no path is let fall
+            below (integrators/floor.py); None: free geodesics.
         rest: as for Solver.
 
     Attributes:
@@ -67,6 +73,7 @@ class InitialValueSolver(IterativeSolver):
         segments: int = 16,
         frames: int = 17,
         gauge: str = "euclidean",
+        floor: float | None = None,
         **rest: Any,
     ) -> None:
         if length == 0 or not abs(length) < float("inf"):
@@ -82,11 +89,11 @@ class InitialValueSolver(IterativeSolver):
         # A geodesic goes on only under the same α.
         estimate = score(along)
         bends = exponent(estimate, alpha, strength, launch.alpha)
-        problem = InitialValueProblem(paths, estimate, bends, velocities, gauge)
+        problem = InitialValueProblem(paths, estimate, bends, velocities, gauge, floor)
         super().__init__(problem, decoder(along), segments, frames, **rest)
         self.others = nn.ModuleList(paths[1:])
         self.moving = tuple(name for name, _ in self.named_buffers() if name.endswith(".end"))
-        self.launch, self.length, self.gauge = launch, length, gauge
+        self.launch, self.length, self.gauge, self.floor = launch, length, gauge, floor
         problem.set_points(at_first)
         self.fan: list[Measurement] = []
         self._make_integrator = optimizer
@@ -128,6 +135,13 @@ class InitialValueSolver(IterativeSolver):
         super().validation_step(batch, index)
         assert self.measurement is not None
         self.fan = [self.measurement, *self.problem.measure_others()]
+        far = self.trusted
+        if far is not None and far < abs(self.length) and self.decoder.given is not None:
+            log.warning(
+                "From %.2g of its length %g on, the shot's log density is %g standard deviations and more below its "
+                "start's, where frames tend to dissolve; solver.floor=6 keeps it where pictures are.",
+                *(far, abs(self.length), TRUSTED),
+            )
 
     def fan_frames(self, count: int) -> Tensor:
         """Images (n, count, 3, H, W) in [0, 1] of all paths of the fan, at even u."""
@@ -135,6 +149,17 @@ class InitialValueSolver(IterativeSolver):
         with self.stages.at("decode"):
             others = [self.decoder(path, u) for path in self.problem.paths[1:]]
             return torch.stack([self.images(u), *others])
+
+    @property
+    def trusted(self) -> float | None:
+        """How far the shot can be trusted, in units of the launch; None before it is measured, or with a floor.
+
+        Up to where log p has fallen by three standard deviations: beyond, frames are likely to dissolve.
+        """
+        if not self.fan or self.floor is not None:
+            return None
+        first = self.fan[0].log_density
+        return abs(self.length) * trusted(first, self.launch.start.numel())
 
     def summary(self) -> dict[str, Any]:
         return super().summary() | {
@@ -144,6 +169,8 @@ class InitialValueSolver(IterativeSolver):
                 "unit": self.launch.unit,
                 "distance": abs(self.length) * self.launch.unit,
                 "gauge": self.gauge,
+                "floor": self.floor,
+                "trusted": self.trusted,
                 "fan": [
                     {
                         "length": m.length,

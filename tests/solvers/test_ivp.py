@@ -228,6 +228,19 @@ def test_more_than_half_round_the_sphere():
     assert float(ball.dist(points[0], points[-1])) == pytest.approx(2 * math.pi - 4.0, rel=1e-6)
 
 
+def test_a_free_shot_says_how_far_it_can_be_trusted_and_a_floored_one_stays_above():
+    free = run(made("gaussian", length=3.0, segments=16))
+    said = free.summary()["shot"]
+    deviation = math.sqrt(free.path.start.numel() / 2)
+    assert said["floor"] is None
+    density_there = float(free.measurement.log_density.min())
+    assert (said["trusted"] < 3.0) == (density_there < -3 * deviation)
+    kept = run(made("gaussian", length=3.0, segments=64, floor=0.0))
+    assert kept.summary()["shot"]["trusted"] is None
+    assert float(kept.measurement.log_density.min()) > -0.1
+    assert density_there < -3 * deviation
+
+
 # -- what does not fit -----------------------------------------------------------------------------
 
 
@@ -245,6 +258,8 @@ def test_more_than_half_round_the_sphere():
         ({"optimizer": partial(PicardSweeps, tolerance=0)}, r"optimizer\.tolerance"),
         ({"optimizer": partial(PicardSweeps, shift=2)}, r"optimizer\.shift"),
         ({"optimizer": PicardSweeps, "gauge": "metric"}, r"solver\.gauge=euclidean"),
+        ({"optimizer": PicardSweeps, "floor": 6.0}, r"solver\.floor=null"),
+        ({"floor": math.nan}, r"solver\.floor"),
         ({"kind": BoundaryValueSolver, "optimizer": RK4}, "solver=ivp"),
         ({"kind": BoundaryValueSolver, "optimizer": PicardSweeps}, "solver=ivp"),
     ],

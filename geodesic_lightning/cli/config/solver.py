@@ -38,6 +38,7 @@ class InitialValue:
     segments: int = 16
     frames: int = 17
     gauge: str = "euclidean"
+    floor: float | None = None
 
 
 @dataclass
