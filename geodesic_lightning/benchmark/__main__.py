@@ -19,6 +19,7 @@ TOPICS = {
     "passes": "where a run's network passes go, by stage",
     "devices": "one path on 1 to 64 devices: an estimate",
     "morphs": "every way to morph, by the same measures, on 24 pairs",
+    "ablations": "the default and what one setting makes of it, by the same measures",
 }
 
 
@@ -42,8 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--pairs",
         type=int,
-        help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10; morphs: 24; roundtrip, shots, strength: "
-        "up to 24)",
+        help="pairs of drawn cats, 1 to 10 (default: 2, with --full 10; morphs, ablations: 24; roundtrip, shots, "
+        "strength: up to 24)",
     )
     parser.add_argument(
         "--rules",
@@ -83,9 +84,15 @@ def main(arguments: list[str] | None = None) -> None:
         "--output", type=Path, help="JSON file (default: outputs/benchmark/<topic>.json)"
     )
     parser.add_argument(
-        "--ways", nargs="+", default=(), metavar="WAY", help="morphs: some of them (default: all)"
+        "--ways",
+        nargs="+",
+        default=(),
+        metavar="WAY",
+        help="morphs, ablations: some of them (default: all)",
     )
-    parser.add_argument("--jobs", type=int, default=1, help="morphs: ways that run side by side")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="morphs, ablations: ways that run side by side"
+    )
     parser.add_argument(
         "--sweep",
         type=Path,
@@ -93,12 +100,14 @@ def main(arguments: list[str] | None = None) -> None:
         help="morphs: the table of a sweep over a folder of pairs",
     )
     parser.add_argument(
-        "--named", action="store_true", help="morphs, shots: the six hand-made pairs, to choose on"
+        "--named",
+        action="store_true",
+        help="morphs, ablations, shots: the six hand-made pairs, to choose on",
     )
     options = parser.parse_args(arguments)
     options.output = options.output or Path("outputs/benchmark") / f"{options.topic}.json"
     try:
-        if options.topic == "morphs":
+        if options.topic in ("morphs", "ablations"):
             run_morphs(options)
         else:
             run(options)
@@ -122,7 +131,10 @@ def run_morphs(options: argparse.Namespace) -> None:
     folder = options.output.with_suffix("")
     if options.jobs < 1:
         raise UserError(f"--jobs: got {options.jobs}, expected at least 1.")
-    print(morphs.run(options.ways, all_pairs[:pairs], folder, jobs=options.jobs))
+    ablations = options.topic == "ablations"
+    print(
+        morphs.run(options.ways, all_pairs[:pairs], folder, jobs=options.jobs, ablations=ablations)
+    )
     print(f"\n{folder}")
 
 

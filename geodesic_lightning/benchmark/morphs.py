@@ -51,6 +51,25 @@ WAYS: dict[str, tuple[str, ...]] = {
     "geodesic_even": ("solver=bvp", *EVEN),
     "geodesic_attention_even": ("solver=bvp", "decoder=attention_interpolation", *EVEN),
 }
+DEFAULT = "default"
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    DEFAULT: (),
+    "strength_0.75": ("solver.strength=0.75",),
+    "strength_2.5": ("solver.strength=2.5",),
+    "manifold_euclidean": ("manifold=euclidean",),
+    "manifold_means_and_norm": ("manifold=means_and_norm",),
+    "noise_level_0.4": ("scheduler.noise_level=0.4",),
+    "noise_level_0.8": ("scheduler.noise_level=0.8",),
+    "field_contrast": ("score=contrast",),
+    "sampler_heun": ("scheduler=heun",),
+    "segments_8": ("solver.segments=8",),
+    "segments_32": ("solver.segments=32",),
+    "no_prompts": ("condition=unconditional",),
+    "ends_given": ("decoder.ends=given",),
+    "ends_decoded": ("decoder.ends=decoded",),
+}
+"""The default and what becomes of it by one setting, for the benchmark of ablations."""
+
 MEASURES = (
     "ppl_diffmorpher",
     "pdv",
@@ -283,33 +302,40 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
     FigureCanvasAgg(figure).print_figure(path)
 
 
-def tables(cells: Sequence[Cell]) -> list[tuple[str, list[str], list[list[str]]]]:
+def tables(cells: Sequence[Cell], ours: str = OURS) -> list[tuple[str, list[str], list[list[str]]]]:
     """Title, heading and rows: the ways as their authors have them, re-timed alike, and ours against each."""
+    plain = "As published" if ours == OURS else "One setting at a time"
     parts = {
-        "As published": [c for c in cells if not c.way.endswith("_even")],
+        plain: [c for c in cells if not c.way.endswith("_even")],
         "Re-timed alike": [c for c in cells if c.way.endswith("_even")],
     }
     found = [(title, *rows(part)) for title, part in parts.items() if part]
     ways = {c.way for c in cells}
-    if OURS in ways and len(ways) > 1:
-        found.append(("Ours, pair by pair", *differences(cells, OURS)))
+    if ours in ways and len(ways) > 1:
+        found.append((f"{ours} against each, pair by pair", *differences(cells, ours)))
     return found
 
 
 def run(
-    ways: Sequence[str], pairs: Sequence[str], folder: Path, redraw: bool = True, jobs: int = 1
+    ways: Sequence[str],
+    pairs: Sequence[str],
+    folder: Path,
+    redraw: bool = True,
+    jobs: int = 1,
+    ablations: bool = False,
 ) -> str:
     """Run what is not done, write cells.json, tables.md, measures.png and page.html into the folder; the tables.
 
     Args:
         jobs: ways that run side by side.
+        ablations: of these rather than of ways to morph.
 
     Raises:
         UserError: an unknown way, or none that finished.
     """
     from geodesic_lightning.report.files import write_json
 
-    known = available()
+    known, ours = (ABLATIONS, DEFAULT) if ablations else (available(), OURS)
     if unknown := [way for way in ways if way not in known]:
         raise UserError(f"--ways: got {', '.join(unknown)}, expected some of {', '.join(known)}.")
     cells, chosen = [], list(ways or known)
@@ -326,7 +352,7 @@ def run(
         folder / "cells.json",
         {"cells": [{"way": c.way, "pair": c.pair, **c.measures} for c in cells]},
     )
-    found = tables(cells)
+    found = tables(cells, ours)
     text = "\n\n".join(f"{title}:\n\n{markdown(head, body)}" for title, head, body in found)
     (folder / "tables.md").write_text(text + "\n", encoding="utf-8")
     draw(cells, folder / "measures.png")

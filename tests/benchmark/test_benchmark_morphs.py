@@ -81,7 +81,7 @@ def test_every_way_is_one_of_the_configurations():
 
     from geodesic_lightning.cli.app import CONF
 
-    for words in morphs.available().values():
+    for words in (*morphs.available().values(), *morphs.ABLATIONS.values()):
         with initialize_config_dir(str(CONF), version_base="1.3"):
             compose("config", overrides=[*words, "folder=x"])
 

@@ -52,13 +52,13 @@ def on_a_level(seed, d=5):
 @pytest.mark.parametrize("method", METHODS)
 def test_along_the_level_set_of_a_gaussian_it_is_a_great_circle(parametrization, alpha, method):
     """Whatever α: p is constant there, and what bends towards low density is normal to it. Of second order."""
-    for seed in range(3):
+    for seed in range(2):
         x, v, end = on_a_level(seed)
         medium = gaussian(torch.ones(5), alpha, parametrization)
         errors = [
-            float((shoot(x, v, medium, n, 0.0, method)[-1].x - end).norm()) for n in (16, 32, 64)
+            float((shoot(x, v, medium, n, 0.0, method)[-1].x - end).norm()) for n in (8, 16, 32)
         ]
-        assert errors[-1] < 1e-3
+        assert errors[-1] < 4e-3
         for coarse, fine in pairwise(errors):
             assert math.log2(coarse / fine) == pytest.approx(2, abs=0.1)
 
@@ -69,7 +69,7 @@ def test_along_other_level_sets_it_comes_to_one_curve():
     x = torch.tensor([[1.0, 0, 0]], dtype=torch.float64)
     v = torch.tensor([[0, 0.8, 0.6]], dtype=torch.float64)
     medium = gaussian(precision)
-    known = shoot(x, v, medium, 2048, 0.0)[-1].x
+    known = shoot(x, v, medium, 512, 0.0)[-1].x
     gaps = []
     for n in (16, 32, 64):
         states = shoot(x, v, medium, n, 0.0)
