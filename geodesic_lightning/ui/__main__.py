@@ -87,6 +87,8 @@ def serve(port: int | None, share: bool, words: Sequence[str]) -> None:
         desk = Desk()
         try:
             launch(build(desk, words, Path(home)), port, share)
+        except KeyboardInterrupt:
+            print("Ended.")
         except OSError as error:
             raise UserError(
                 f"ui: port {port or '7860 to 7959'} cannot be had ({error}): give another --port."

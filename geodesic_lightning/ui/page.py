@@ -7,6 +7,7 @@ that it gets are copies of those of its own job, which Gradio serves from a fold
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import gradio as gr
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.ui import look, view
 from geodesic_lightning.ui.desk import Desk
+from geodesic_lightning.ui.examples import examples
 from geodesic_lightning.ui.job import Job
-from geodesic_lightning.ui.pictures import kept, shipped, shipped_name
+from geodesic_lightning.ui.pictures import kept, shipped_name
 from geodesic_lightning.ui.style import CSS, FONT, MONO
 from geodesic_lightning.ui.wish import FRAMES, MODELS, RETIMES, STRENGTH, WAYS, Wish, key, words
 
@@ -59,18 +61,16 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
                     with gr.Row():
                         said = gr.Textbox(label="Prompt of the first", placeholder="a happy orange cat")
                         then = gr.Textbox(label="Prompt of the last", placeholder="a sly blue cat")
-                if "data" not in held:
-                    gr.Examples(
-                        [list(map(str, pair)) for pair in shipped().values()],
-                        [start, end, said, then],
-                        label="Examples: one click, then Run",
-                        api_visibility="private",
-                    )
+                offered = examples(home)
+                pairs = gr.Dataset(
+                    components=[gr.Image(visible=False)], samples=[[one.shown] for one in offered], type="index",
+                    label="Examples: one click, then Run", visible="data" not in held, elem_id="examples",
+                )  # fmt: skip
                 with gr.Accordion("More pictures between", open=False, visible="data" not in held):
                     more = gr.File(
                         label="In their order", file_count="multiple", allow_reordering=True, height=160
                     )
-                    between = gr.Textbox(label="Their prompts, one a line", lines=2)
+                    inner = gr.Textbox(label="Their prompts, one a line", lines=2)
                     closed = gr.Checkbox(label="Back to the first picture (three or more)")
                 with gr.Row():
                     model = _choice("Model", MODELS, "embedded", "model" not in held)
@@ -95,18 +95,19 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
                 status = gr.HTML(view.empty())
                 go_on = gr.Button("Go on from here", visible=False, elem_id="go-on")
                 grown = gr.Image(
-                    label="The path so far: a row a film", visible=False, format="png", buttons=["fullscreen"]
+                    label="The path so far: a row a film", visible=False, format="png", buttons=["fullscreen"],
+                    elem_classes="named",
                 )  # fmt: skip
-                film = gr.Video(label="Film", visible=False, autoplay=True, loop=True, height=380)
-                strip = gr.Image(label="Strip", visible=False, buttons=["fullscreen"])
-                curves = gr.Image(label="Curves", visible=False, buttons=["fullscreen"])
+                film = gr.Video(label="Film", visible=False, interactive=False, autoplay=True, loop=True, height=380)
+                strip = gr.Image(label="Strip", visible=False, buttons=[], elem_classes="named")
+                curves = gr.Image(label="Curves", visible=False, buttons=["fullscreen"], elem_classes="named")
                 found = gr.HTML(visible=False)
                 again = gr.Code(
                     label="The command line that makes it again", language="shell", visible=False,
                     wrap_lines=True, show_line_numbers=False, interactive=False, lines=1, buttons=["copy"],
                 )  # fmt: skip
                 archive = gr.DownloadButton("Download all of it", visible=False, elem_id="archive")
-                files = gr.File(label="Files", visible=False, file_count="multiple", height=260)
+                files = gr.File(label="Files", visible=False, interactive=False, file_count="multiple", height=260, elem_id="files")
 
         results = {
             "film": film, "strip": strip, "curves": curves, "found": found, "archive": archive, "files": files,
@@ -143,9 +144,8 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
                         which: str, how: str, bend: float, count: int, timing: str, seen: bool) -> Any:  # fmt: skip
             """Make a job of what stands on the page, and follow it."""
             given = [Path(one) for one in (first, *(others or ()), second) if one]
-            told = [a, *lines.splitlines(), b]
-            if others and len(told) != len(given):  # lines that are missing are empty
-                told = [a, *(lines.splitlines() + [""] * len(others))[: len(others)], b]
+            between = [*(lines or "").splitlines(), *[""] * len(others or ())][: len(others or ())]
+            told = [a or "", *between, b or ""]
             wish = Wish(prompts=tuple(told), model=which, way=how, strength=float(bend), frames=int(count),
                         retime=timing or "", closed=loop, watch=seen)  # fmt: skip
             try:
@@ -165,7 +165,13 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
                 yield shown
 
         hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-        asked = [start, end, said, then, more, between, closed, model, way, strength, frames, retime, watch]
+        asked = [start, end, said, then, more, inner, closed, model, way, strength, frames, retime, watch]
+        def chosen(number: int) -> list[Any]:
+            """What an example puts on the page."""
+            one = offered[number]
+            return [one.start, one.end, *one.prompts]
+
+        pairs.click(chosen, [pairs], [start, end, said, then], **hidden)
         run.click(begin, asked, outputs, **hidden)
         go_on.click(resume, [ticket], outputs, **hidden)
         stop.click(desk.stop, [ticket], None, **hidden)
@@ -178,10 +184,16 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
 def launch(page: gr.Blocks, port: int | None, share: bool) -> None:
     """Serve it on this machine alone, until Ctrl+C; with `share` by Gradio's relay as well."""
     theme = gr.themes.Default(primary_hue="indigo", secondary_hue="indigo", font=FONT, font_mono=MONO)
-    page.queue(api_open=False).launch(
-        server_name="127.0.0.1", server_port=port, share=share, max_file_size=LARGEST, ssr_mode=False,
+    _, here, public = page.queue(api_open=False).launch(
+        server_name="127.0.0.1", server_port=port, share=share, max_file_size=LARGEST, ssr_mode=False, quiet=True,
         footer_links=[], run_history=False, theme=theme, css=CSS, allowed_paths=[], mcp_server=False, pwa=False,
+        prevent_thread_lock=True,
     )  # fmt: skip
+    print(f"{here} is the page{f', and {public} for everybody' if public else ''}; Ctrl+C ends it.", flush=True)
+    try:
+        threading.Event().wait()
+    finally:
+        page.close(verbose=False)
 
 
 def _choice(label: str, choices: dict[str, str], value: str, visible: bool) -> gr.Dropdown:

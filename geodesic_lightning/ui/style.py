@@ -15,8 +15,12 @@ CSS = """
 .status .note { color: var(--body-text-color-subdued); font-size: 0.9rem; margin-top: 6px; }
 @keyframes to-and-fro { from { margin-left: 0 } to { margin-left: 70% } }
 @media (prefers-reduced-motion: reduce) { .status .bar i.unknown { animation: none; width: 100%; opacity: 0.4 } }
-table.summary { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
-table.summary th, table.summary td { text-align: left; vertical-align: top; padding: 4px 12px 4px 0;
-    border-bottom: 1px solid var(--border-color-primary); overflow-wrap: anywhere; }
+#files .label-clear-button { display: none; }
+.named [data-testid="block-label"] { position: static; border: 0; background: none; }
+.prose table.summary, table.summary { border-collapse: collapse; width: 100%; font-size: 0.92rem; border: 0; }
+.prose table.summary tr, table.summary tr { border: 0; background: none; }
+.prose table.summary th, .prose table.summary td, table.summary th, table.summary td { text-align: left;
+    vertical-align: top; padding: 4px 12px 4px 0; border: 0; border-bottom: 1px solid var(--border-color-primary);
+    overflow-wrap: anywhere; }
 table.summary th { font-weight: 600; white-space: nowrap; }
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from html import escape
 
 from geodesic_lightning.ui.job import Job
@@ -19,7 +20,8 @@ def status(job: Job, before: int = 0) -> str:
     if job.state == "running":
         now = progress(job.said())
         width = 'class="unknown"' if now.part is None else f'style="width:{now.part:.0%}"'
-        return _said(f"{escape(now.text)}<div class='bar'><i {width}></i></div>{notes}")
+        spent = time.monotonic() - (job.began or time.monotonic())
+        return _said(f"{_clock(spent)} {escape(now.text)}<div class='bar'><i {width}></i></div>{notes}")
     if job.state == "done":
         return _said(f"Done: {escape(str(job.folder))}{notes}")
     if job.state == "stopped":
@@ -48,3 +50,7 @@ def table(job: Job) -> str:
 
 def _said(inside: str) -> str:
     return f'<div class="status" role="status" aria-live="polite">{inside}</div>'
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"

@@ -15,7 +15,7 @@ __all__ = ["FRAMES", "MODELS", "RETIMES", "STRENGTH", "WAYS", "Wish", "command",
 
 # Of each group, the choices that the page offers; beside them what they are.
 MODELS = {
-    "embedded": "Drawn cats (comes with the project)",
+    "embedded": "Drawn cats (shipped)",
     "sd2": "Stable Diffusion 2.1 base",
     "sd21": "Stable Diffusion 2.1, 768 px",
     "sd15": "Stable Diffusion 1.5",
