@@ -40,8 +40,8 @@ class Job:
         self._program = tuple(program) or (sys.executable, "-m", "geodesic_lightning")
         self._process: subprocess.Popen[bytes] | None = None
         self._asked, self._lock = False, threading.Lock()
-        self._out: IO[bytes] = tempfile.TemporaryFile()
-        self._err: IO[bytes] = tempfile.TemporaryFile()
+        self._heard = [b"", b""]  # the last of standard output and of standard error
+        self._open: list[IO[bytes]] = []  # where they go while it is on
 
     @property
     def command(self) -> str:
@@ -64,29 +64,34 @@ class Job:
 
     def run(self) -> None:
         """Start it, and wait for its end."""
-        with self._lock:
-            if self._asked:
-                self.state = "stopped"
-                return
-            often = ["callbacks.progress.every_n_seconds=1", f"hydra.run.dir={self.folder}"]
-            self.began = time.monotonic()
-            try:
-                self._process = subprocess.Popen(
-                    [*self._program, *self.words, *often],
-                    stdin=subprocess.DEVNULL,
-                    stdout=self._out,
-                    stderr=self._err,
-                    start_new_session=True,  # Ctrl+C is the page's, which passes it on
-                    env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
-                )
-            except (OSError, ValueError) as error:
-                self._err.write(f"Error: the run could not be started: {error}.".encode())
-                self._err.flush()
-                self.state = "failed"
-                return
-            self.state = "running"
-        code = self._process.wait()
-        self.state = "done" if code == 0 else "stopped" if self._asked else "failed"
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            with self._lock:
+                if self._asked:
+                    self.state = "stopped"
+                    return
+                self._open = [out, err]
+                self.began = time.monotonic()
+                try:
+                    self._process = self._started(out, err)
+                    self.state = "running"
+                except (OSError, ValueError) as error:
+                    err.write(f"Error: the run could not be started: {error}.".encode())
+                    err.flush()
+            code = self._process.wait() if self._process else None
+            with self._lock:
+                self._heard, self._open = [_end(out), _end(err)], []
+        self.state = "done" if code == 0 else "stopped" if self._asked and code else "failed"
+
+    def _started(self, out: IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes]:
+        often = ["callbacks.progress.every_n_seconds=1", f"hydra.run.dir={self.folder}"]
+        return subprocess.Popen(
+            [*self._program, *self.words, *often],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,  # Ctrl+C is the page's, which passes it on
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+        )
 
     def stop(self) -> None:
         """As Ctrl+C does; a run that waits does not begin. It is killed if it does not listen."""
@@ -110,12 +115,12 @@ class Job:
 
     def said(self) -> str:
         """The last line of standard output; "" if there is none."""
-        lines = _end(self._out).splitlines()
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        lines = self._lines(0)
+        return lines[-1] if lines else ""
 
     def told(self) -> str:
         """What a run that is not done says of it, in one sentence."""
-        lines = [line.strip() for line in _end(self._err).splitlines() if line.strip()]
+        lines = self._lines(1)
         last = lines[-1] if lines else "it said nothing."
         if self.state == "stopped":
             return last if last.startswith("Interrupted") else "Stopped before it began."
@@ -125,12 +130,16 @@ class Job:
 
     def warnings(self) -> list[str]:
         """Other lines of standard error: what a run wants known, a crop say."""
-        lines = [line.strip() for line in _end(self._err).splitlines()]
-        return [line for line in lines if line and not line.startswith(("Error: ", "Interrupted"))]
+        lines = self._lines(1)
+        return [line for line in lines if not line.startswith(("Error: ", "Interrupted"))]
+
+    def _lines(self, which: int) -> list[str]:
+        with self._lock:
+            heard = _end(self._open[which]) if self._open else self._heard[which]
+        return [line.strip() for line in heard.decode("utf-8", "replace").splitlines() if line.strip()]
 
 
-def _end(file: IO[bytes]) -> str:
+def _end(file: IO[bytes]) -> bytes:
     """The last of what was written, read without moving the writer's place."""
     size = os.fstat(file.fileno()).st_size
-    data = os.pread(file.fileno(), LAST, max(0, size - LAST))
-    return data.decode("utf-8", "replace")
+    return os.pread(file.fileno(), LAST, max(0, size - LAST))

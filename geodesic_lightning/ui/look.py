@@ -14,6 +14,8 @@ from typing import Any
 
 from PIL import Image
 
+from geodesic_lightning.data import ffmpeg
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.report.summary_rows import rows
 
 __all__ = ["Progress", "files", "growing", "packed", "progress", "summary"]
@@ -66,17 +68,18 @@ def growing(folder: Path) -> Image.Image | None:
 
 @lru_cache(maxsize=64)
 def _strip(film: Path) -> Image.Image | None:
-    import imageio.v3 as iio  # late: it looks for ffmpeg
-
     try:
-        frames = [Image.fromarray(frame) for frame in iio.imread(film)]
-    except Exception:  # a film in a codec of its own is no reason to show nothing else
+        pictures = list(ffmpeg.frames(film))
+    except UserError:  # no ffmpeg, or a film in a codec of its own: no reason to show nothing else
         return None
-    width = (WIDE - GAP * (len(frames) - 1)) // len(frames)
-    height = round(width * frames[0].height / frames[0].width)
+    if not pictures:
+        return None
+    count = len(pictures)
+    width = (WIDE - GAP * (count - 1)) // count
+    height = round(width * pictures[0].height / pictures[0].width)
     sheet = Image.new("RGBA", (WIDE, height))
-    for number, frame in enumerate(frames):
-        sheet.paste(frame.resize((width, height)), (number * (width + GAP), 0))
+    for number, picture in enumerate(pictures):
+        sheet.paste(picture.resize((width, height)), (number * (width + GAP), 0))
     return sheet
 
 

@@ -54,7 +54,7 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
         gr.Markdown(HEAD)
         with gr.Row():
             with gr.Column(min_width=320):
-                with gr.Group(visible="data" not in held):
+                with gr.Group(visible="data" not in held, elem_id="ends"):
                     with gr.Row():
                         start = Picture(label="From", type="filepath", height=220, sources=["upload"])
                         end = Picture(label="To", type="filepath", height=220, sources=["upload"])
@@ -89,22 +89,23 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
                         info="a film every second step; off, a film where it costs little",
                     )  # fmt: skip
                 with gr.Row():
-                    run = gr.Button("Run", variant="primary", elem_id="run")
-                    stop = gr.Button("Stop", interactive=False, elem_id="stop")
+                    run = gr.Button("Run", variant="primary", elem_id="run", min_width=120)
+                    stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=120)
             with gr.Column(min_width=320):
                 status = gr.HTML(view.empty())
                 go_on = gr.Button("Go on from here", visible=False, elem_id="go-on")
                 grown = gr.Image(
                     label="The path so far: a row a film", visible=False, format="png", buttons=["fullscreen"],
-                    elem_classes="named",
+                    elem_classes="named", elem_id="grown",
                 )  # fmt: skip
                 film = gr.Video(label="Film", visible=False, interactive=False, autoplay=True, loop=True, height=380)
-                strip = gr.Image(label="Strip", visible=False, buttons=[], elem_classes="named")
-                curves = gr.Image(label="Curves", visible=False, buttons=["fullscreen"], elem_classes="named")
+                strip = gr.Image(label="Strip", visible=False, buttons=[], elem_classes="named", elem_id="strip")
+                curves = gr.Image(label="Curves", visible=False, buttons=["fullscreen"], elem_classes="named", elem_id="curves")
                 found = gr.HTML(visible=False)
                 again = gr.Code(
                     label="The command line that makes it again", language="shell", visible=False,
                     wrap_lines=True, show_line_numbers=False, interactive=False, lines=1, buttons=["copy"],
+                    elem_id="again",
                 )  # fmt: skip
                 archive = gr.DownloadButton("Download all of it", visible=False, elem_id="archive")
                 files = gr.File(label="Files", visible=False, interactive=False, file_count="multiple", height=260, elem_id="files")
@@ -133,6 +134,8 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
                 yield now
                 await asyncio.sleep(EVERY)
             last = await asyncio.to_thread(_last, job, home)
+            if not films and (sheet := await asyncio.to_thread(look.growing, job.folder)):
+                yield {grown: gr.update(value=sheet, visible=True)}
             yield {
                 status: view.status(job),
                 stop: gr.update(interactive=False),
@@ -197,7 +200,7 @@ def launch(page: gr.Blocks, port: int | None, share: bool) -> None:
 
 
 def _choice(label: str, choices: dict[str, str], value: str, visible: bool) -> gr.Dropdown:
-    return gr.Dropdown([(told, name) for name, told in choices.items()], value=value, label=label, visible=visible)
+    return gr.Dropdown([(told, name) for name, told in choices.items()], value=value, label=label, visible=visible, min_width=200)
 
 
 def _ordered(desk: Desk, wish: Wish, given: Sequence[Path], fixed: Sequence[str]) -> str:
