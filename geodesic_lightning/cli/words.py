@@ -62,9 +62,7 @@ def quoted(word: str) -> str:
     prompt = "prompt" in key.rpartition(".")[2]
     if kinds <= {TEXT, NUMBERS}:
         plain = read is not None and not read.is_sweep_override() and _as(read, value, kinds)
-        return (
-            word if plain and not (prompt and "${" in value) else f"{key}={quote(value, prompt)}"
-        )
+        return word if plain and not (prompt and "${" in value) else f"{key}={quote(value, prompt)}"
     number = (
         read is not None and isinstance(read.value(), int | float) and "_" in value
     )  # 2024_01_15

@@ -4,9 +4,13 @@
     pictures.py   uploaded pictures, put into a run's folder
     job.py        one run, a process of its own
     desk.py       jobs, one at a time
+    order.py      a wish becomes a job
     look.py       what a run has to show, while it is solved and afterwards
+    view.py       a job in words and HTML
+    examples.py   the shipped pairs, to click on
     page.py       the page, by Gradio
     style.py      what it looks like
+    launch.py     it is served
 
-Only page.py and what starts it, __main__.py, know Gradio.
+Only page.py and launch.py know Gradio.
 """

@@ -14,7 +14,15 @@ from geodesic_lightning.errors import UserError
 
 __all__ = ["main"]
 
-OURS = ("hydra", "callbacks.progress.every_n_seconds", "folder", "resume", "data.images", "data.start", "data.end")
+OURS = (
+    "hydra",
+    "callbacks.progress.every_n_seconds",
+    "folder",
+    "resume",
+    "data.images",
+    "data.start",
+    "data.end",
+)
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -33,7 +41,9 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m geodesic_lightning.ui",
         description="A page to morph in, at http://127.0.0.1:7860, on this machine alone.",
     )
-    made.add_argument("--port", type=int, help="a port; the first free one from 7860 on if not given")
+    made.add_argument(
+        "--port", type=int, help="a port; the first free one from 7860 on if not given"
+    )
     made.add_argument(
         "--share", action="store_true",
         help="also by a public address of Gradio's relay: whoever has it may use this machine",
@@ -54,7 +64,9 @@ def check(words: Sequence[str]) -> None:
 
     for word in words:
         if "=" not in word or key(word).startswith(OURS):
-            raise UserError(f"ui: got {word}, expected settings of every run that the page does not make itself.")
+            raise UserError(
+                f"ui: got {word}, expected settings of every run that the page does not make itself."
+            )
     try:
         composed(["folder=outputs", *as_typed(words)])
     except Exception as error:
@@ -79,7 +91,8 @@ def serve(port: int | None, share: bool, words: Sequence[str]) -> None:
         os.environ |= {"GRADIO_TEMP_DIR": home, "GRADIO_ANALYTICS_ENABLED": "False"}
         os.environ.pop("GRADIO_ALLOWED_PATHS", None)
         try:
-            from geodesic_lightning.ui.page import build, launch
+            from geodesic_lightning.ui.launch import launch
+            from geodesic_lightning.ui.page import build
         except ModuleNotFoundError as error:
             raise UserError(
                 "ui: Gradio is not installed, expected it for the page: pip install 'geodesic-lightning[ui]'."

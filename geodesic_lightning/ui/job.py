@@ -136,7 +136,9 @@ class Job:
     def _lines(self, which: int) -> list[str]:
         with self._lock:
             heard = _end(self._open[which]) if self._open else self._heard[which]
-        return [line.strip() for line in heard.decode("utf-8", "replace").splitlines() if line.strip()]
+        return [
+            line.strip() for line in heard.decode("utf-8", "replace").splitlines() if line.strip()
+        ]
 
 
 def _end(file: IO[bytes]) -> bytes:

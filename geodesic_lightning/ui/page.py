@@ -7,7 +7,6 @@ that it gets are copies of those of its own job, which Gradio serves from a fold
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,25 +18,13 @@ from geodesic_lightning.ui import look, view
 from geodesic_lightning.ui.desk import Desk
 from geodesic_lightning.ui.examples import examples
 from geodesic_lightning.ui.job import Job
-from geodesic_lightning.ui.pictures import kept, shipped_name
-from geodesic_lightning.ui.style import CSS, FONT, MONO
-from geodesic_lightning.ui.wish import FRAMES, MODELS, RETIMES, STRENGTH, WAYS, Wish, key, words
+from geodesic_lightning.ui.order import order
+from geodesic_lightning.ui.wish import FRAMES, MODELS, RETIMES, STRENGTH, WAYS, Wish, key
 
-__all__ = ["LARGEST", "build", "launch"]
+__all__ = ["build"]
 
-LARGEST = "64mb"  # of one upload
 EVERY = 0.5  # s between two looks at a run
 HEAD = "## Geodesic Lightning\nTwo pictures and what they show, or one of the examples; then *Run*."
-
-
-class Picture(gr.Image):
-    """An image whose file is left as it was uploaded: what is no picture, the run says."""
-
-    is_template = True
-
-    def preprocess(self, payload: Any) -> Any:
-        """The file."""
-        return None if payload is None else payload.path
 
 
 def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
@@ -56,10 +43,11 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
             with gr.Column(min_width=320):
                 with gr.Group(visible="data" not in held, elem_id="ends"):
                     with gr.Row():
-                        start = Picture(label="From", type="filepath", height=220, sources=["upload"])
-                        end = Picture(label="To", type="filepath", height=220, sources=["upload"])
+                        start, end = _picture("From"), _picture("To")
                     with gr.Row():
-                        said = gr.Textbox(label="Prompt of the first", placeholder="a happy orange cat")
+                        said = gr.Textbox(
+                            label="Prompt of the first", placeholder="a happy orange cat"
+                        )
                         then = gr.Textbox(label="Prompt of the last", placeholder="a sly blue cat")
                 offered = examples(home)
                 pairs = gr.Dataset(
@@ -68,9 +56,12 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
                 )  # fmt: skip
                 with gr.Accordion("More pictures between", open=False, visible="data" not in held):
                     more = gr.File(
-                        label="In their order", file_count="multiple", allow_reordering=True, height=160
+                        label="In their order",
+                        file_count="multiple",
+                        allow_reordering=True,
+                        height=160,
                     )
-                    inner = gr.Textbox(label="Their prompts, one a line", lines=2)
+                    inner_prompts = gr.Textbox(label="Their prompts, one a line", lines=2)
                     closed = gr.Checkbox(label="Back to the first picture (three or more)")
                 with gr.Row():
                     model = _choice("Model", MODELS, "embedded", "model" not in held)
@@ -98,9 +89,24 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
                     label="The path so far: a row a film", visible=False, format="png", buttons=["fullscreen"],
                     elem_classes="named", elem_id="grown",
                 )  # fmt: skip
-                film = gr.Video(label="Film", visible=False, interactive=False, autoplay=True, loop=True, height=380)
-                strip = gr.Image(label="Strip", visible=False, buttons=[], elem_classes="named", elem_id="strip")
-                curves = gr.Image(label="Curves", visible=False, buttons=["fullscreen"], elem_classes="named", elem_id="curves")
+                film = gr.Video(
+                    label="Film",
+                    visible=False,
+                    interactive=False,
+                    autoplay=True,
+                    loop=True,
+                    height=380,
+                )
+                strip = gr.Image(
+                    label="Strip", visible=False, buttons=[], elem_classes="named", elem_id="strip"
+                )
+                curves = gr.Image(
+                    label="Curves",
+                    visible=False,
+                    buttons=["fullscreen"],
+                    elem_classes="named",
+                    elem_id="curves",
+                )
                 found = gr.HTML(visible=False)
                 again = gr.Code(
                     label="The command line that makes it again", language="shell", visible=False,
@@ -108,7 +114,14 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
                     elem_id="again",
                 )  # fmt: skip
                 archive = gr.DownloadButton("Download all of it", visible=False, elem_id="archive")
-                files = gr.File(label="Files", visible=False, interactive=False, file_count="multiple", height=260, elem_id="files")
+                files = gr.File(
+                    label="Files",
+                    visible=False,
+                    interactive=False,
+                    file_count="multiple",
+                    height=260,
+                    elem_id="files",
+                )
 
         results = {
             "film": film, "strip": strip, "curves": curves, "found": found, "archive": archive, "files": files,
@@ -146,13 +159,22 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
         async def begin(first: Any, second: Any, a: str, b: str, others: Any, lines: str, loop: bool,
                         which: str, how: str, bend: float, count: int, timing: str, seen: bool) -> Any:  # fmt: skip
             """Make a job of what stands on the page, and follow it."""
-            given = [Path(one) for one in (first, *(others or ()), second) if one]
-            between = [*(lines or "").splitlines(), *[""] * len(others or ())][: len(others or ())]
-            told = [a or "", *between, b or ""]
-            wish = Wish(prompts=tuple(told), model=which, way=how, strength=float(bend), frames=int(count),
-                        retime=timing or "", closed=loop, watch=seen)  # fmt: skip
+            inner = dict(enumerate((lines or "").splitlines()))
+            ends = ((first, a), (second, b))
+            rows = [
+                ends[0],
+                *((one, inner.get(k, "")) for k, one in enumerate(others or ())),
+                ends[1],
+            ]
+            if any(one for one, _ in rows):
+                rows = [(one, prompt) for one, prompt in rows if one]
+            wish = Wish(
+                pictures=tuple(Path(one) for one, _ in rows if one), prompts=tuple(prompt or "" for _, prompt in rows),
+                model=which, way=how, strength=float(bend), frames=int(count), retime=timing or "", closed=loop,
+                watch=seen,
+            )  # fmt: skip
             try:
-                number = await asyncio.to_thread(_ordered, desk, wish, given, fixed)
+                number = await asyncio.to_thread(order, desk, wish, fixed)
             except UserError as why:
                 yield {status: view.error(f"Error: {why}")}
                 return
@@ -167,8 +189,16 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
             async for shown in follow(number):
                 yield shown
 
-        hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-        asked = [start, end, said, then, more, inner, closed, model, way, strength, frames, retime, watch]
+        hidden: dict[str, Any] = {
+            "show_progress": "hidden",
+            "api_visibility": "private",
+            "concurrency_limit": None,
+        }
+        asked = [
+            *(start, end, said, then, more, inner_prompts, closed),
+            *(model, way, strength, frames, retime, watch),
+        ]
+
         def chosen(number: int) -> list[Any]:
             """What an example puts on the page."""
             one = offered[number]
@@ -184,44 +214,34 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
     return page
 
 
-def launch(page: gr.Blocks, port: int | None, share: bool) -> None:
-    """Serve it on this machine alone, until Ctrl+C; with `share` by Gradio's relay as well."""
-    theme = gr.themes.Default(primary_hue="indigo", secondary_hue="indigo", font=FONT, font_mono=MONO)
-    _, here, public = page.queue(api_open=False).launch(
-        server_name="127.0.0.1", server_port=port, share=share, max_file_size=LARGEST, ssr_mode=False, quiet=True,
-        footer_links=[], run_history=False, theme=theme, css=CSS, allowed_paths=[], mcp_server=False, pwa=False,
-        prevent_thread_lock=True,
-    )  # fmt: skip
-    print(f"{here} is the page{f', and {public} for everybody' if public else ''}; Ctrl+C ends it.", flush=True)
-    try:
-        threading.Event().wait()
-    finally:
-        page.close(verbose=False)
-
-
 def _choice(label: str, choices: dict[str, str], value: str, visible: bool) -> gr.Dropdown:
-    return gr.Dropdown([(told, name) for name, told in choices.items()], value=value, label=label, visible=visible, min_width=200)
+    return gr.Dropdown(
+        [(told, name) for name, told in choices.items()],
+        value=value,
+        label=label,
+        visible=visible,
+        min_width=200,
+    )
 
 
-def _ordered(desk: Desk, wish: Wish, given: Sequence[Path], fixed: Sequence[str]) -> str:
-    """The ticket of a job that was made of this wish."""
-    from dataclasses import replace
-
-    desk.check()
-    if "data" in {key(word) for word in fixed}:
-        return desk.add(Job(desk.folder(), words(wish, fixed)))
-    name = None if wish.closed else shipped_name(given, wish.prompts)
-    words(replace(wish, pictures=tuple(given), shipped=name), fixed)  # refused before a folder is made
-    folder = desk.folder()
-    copies = () if name else kept(given, folder)
-    return desk.add(Job(folder, words(replace(wish, pictures=copies, shipped=name), fixed)))
+def _picture(label: str) -> gr.Image:
+    """A place for a picture, whose file is left as it was uploaded: what is no picture, the run says."""
+    made = gr.Image(label=label, type="filepath", height=220, sources=["upload"])
+    # On the instance: for a derived class Gradio writes a stub beside our source.
+    setattr(made, "preprocess", lambda payload: None if payload is None else payload.path)  # noqa: B010
+    return made
 
 
 def _last(job: Job, home: Path) -> dict[str, dict[str, Any]]:
     """What there is to see and to download of a job that is over."""
-    written, shown = look.files(job.folder), {}
+    written = look.files(job.folder)
+    shown: dict[str, dict[str, Any]] = {}
     by_name = {file.name: str(file) for file in written}
-    pictures = {"film": by_name.get("video.mp4"), "strip": by_name.get("strip.png"), "curves": by_name.get("curves.png")}
+    pictures = {
+        "film": by_name.get("video.mp4"),
+        "strip": by_name.get("strip.png"),
+        "curves": by_name.get("curves.png"),
+    }
     for name, file in pictures.items():
         shown[name] = {"value": file, "visible": file is not None}
     shown["found"] = {"value": view.table(job), "visible": job.state == "done"}

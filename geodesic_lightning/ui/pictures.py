@@ -12,7 +12,7 @@ from pathlib import Path
 from geodesic_lightning.cli.compose import PACKAGE
 from geodesic_lightning.errors import UserError
 
-__all__ = ["MOST", "kept", "shipped", "shipped_name"]
+__all__ = ["MOST", "check", "kept", "shipped", "shipped_name"]
 
 SHIPPED = PACKAGE / "models" / "embedded" / "pairs"
 NAMES = ("pair_cat", "pair_colour", "pair_ears", "pair_far", "pair_mood", "pair_near")
@@ -20,14 +20,14 @@ MOST = 32  # pictures of one path
 LONGEST = 60  # letters of a name
 
 
-def kept(pictures: Sequence[Path], folder: Path) -> tuple[Path, ...]:
-    """Copies in folder/given, numbered: 1_cat.png, 2_lion.jpg, …
-
-    Raises:
-        UserError: there are more than MOST.
-    """
+def check(pictures: Sequence[Path]) -> None:
+    """Raise UserError for more than MOST."""
     if len(pictures) > MOST:
         raise UserError(f"Got {len(pictures)} pictures, expected at most {MOST}: leave some out.")
+
+
+def kept(pictures: Sequence[Path], folder: Path) -> tuple[Path, ...]:
+    """Copies in folder/given, numbered: 1_cat.png, 2_lion.jpg, …"""
     home, copies = folder / "given", []
     for number, picture in enumerate(pictures, 1):
         home.mkdir(exist_ok=True)

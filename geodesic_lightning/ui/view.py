@@ -21,7 +21,9 @@ def status(job: Job, before: int = 0) -> str:
         now = progress(job.said())
         width = 'class="unknown"' if now.part is None else f'style="width:{now.part:.0%}"'
         spent = time.monotonic() - (job.began or time.monotonic())
-        return _said(f"{_clock(spent)} {escape(now.text)}<div class='bar'><i {width}></i></div>{notes}")
+        return _said(
+            f"{_clock(spent)} {escape(now.text)}<div class='bar'><i {width}></i></div>{notes}"
+        )
     if job.state == "done":
         return _said(f"Done: {escape(str(job.folder))}{notes}")
     if job.state == "stopped":

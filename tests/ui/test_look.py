@@ -9,7 +9,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.report.files import write_video
 from geodesic_lightning.ui import look
 from geodesic_lightning.ui.examples import examples
-from geodesic_lightning.ui.pictures import MOST, kept, shipped, shipped_name
+from geodesic_lightning.ui.pictures import MOST, check, kept, shipped, shipped_name
 
 
 def test_the_last_line_says_how_far():
@@ -59,7 +59,7 @@ def test_names_of_uploads_lead_nowhere(tmp_path):
     assert copies[2].suffix == ".png"
     assert [copy.read_bytes() for copy in copies] == [place.read_bytes() for place in places]
     with pytest.raises(UserError, match="at most"):
-        kept(places * MOST, tmp_path)
+        check(places * MOST)
 
 
 def test_a_shipped_pair_is_known_by_its_bytes(tmp_path):
@@ -68,4 +68,7 @@ def test_a_shipped_pair_is_known_by_its_bytes(tmp_path):
     assert shipped_name((end, start), prompts) is None
     assert shipped_name((start, end), ["another", prompts[1]]) is None
     assert shipped_name((), prompts) is None
-    assert {shipped_name((*map(type(start), (one.start, one.end)),), one.prompts) for one in examples(tmp_path)} == set(shipped())
+    assert {
+        shipped_name((*map(type(start), (one.start, one.end)),), one.prompts)
+        for one in examples(tmp_path)
+    } == set(shipped())

@@ -22,6 +22,7 @@ from PIL import Image
 
 from geodesic_lightning.cli.compose import composed
 from geodesic_lightning.cli.words import as_typed
+from geodesic_lightning.ui import look
 from geodesic_lightning.ui.pictures import shipped
 
 CHROMIUM = shutil.which("chromium")
@@ -116,7 +117,7 @@ def status(page) -> str:
 
 def until(page, start, seconds=120):
     """Wait for a status that starts so."""
-    what = f"document.querySelector('.status').innerText.trim().match({start!r}) !== null"
+    what = f"document.querySelector('.status')?.innerText.trim().match({start!r}) != null"
     page.wait_for_function(what, timeout=seconds * 1000)
     return status(page)
 
@@ -144,10 +145,15 @@ def test_the_page_comes_from_this_machine_alone_and_fits_a_phone(server, browser
     page.click("#run")  # nothing was given
     until(page, "^Error: Got no pictures")
     assert server.runs() == []
-    for path in ("/etc/hostname", server.place / "said.txt", START):  # nothing but what a run of the page left
+    for path in (
+        "/etc/hostname",
+        server.place / "said.txt",
+        START,
+    ):  # nothing but what a run of the page left
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(f"{server.address}gradio_api/file={path}")
     context.close()
+    assert not list(Path(look.__file__).parent.glob("*.pyi"))  # Gradio has written nothing there
 
 
 @pytest.mark.browser
@@ -246,7 +252,9 @@ def test_without_gradio_it_says_what_to_install(tmp_path):
         "import sys; sys.modules['gradio'] = None; sys.argv = ['geodesic', 'ui'];"
         "from geodesic_lightning.__main__ import main; main()"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ui: Gradio is not installed")
     assert len(done.stderr.splitlines()) == 1

@@ -15,7 +15,7 @@ PAIR = (Path("outputs/run/given/1_a.png"), Path("outputs/run/given/2_b.jpg"))
 HARD = [
     "a cat",
     "a cat, sly (very) & {x} = [1, 2]",
-    "it's a \"sly\" cat",
+    'it\'s a "sly" cat',
     '"quoted"',
     "${seed} cats",
     "日本の猫 $HOME `ls` \\",
@@ -55,9 +55,7 @@ def test_settings_are_said_where_they_differ():
     assert cfg.retime._target_.endswith("EvenlyPerceived")
 
 
-@pytest.mark.parametrize(
-    ("model", "way", "retime"), list(zip(cycle(MODELS), WAYS, cycle(RETIMES)))
-)
+@pytest.mark.parametrize(("model", "way", "retime"), list(zip(cycle(MODELS), WAYS, cycle(RETIMES))))
 def test_every_choice_of_the_page_composes(model, way, retime):
     assert typed(Wish(shipped="pair_cat", model=model, way=way, retime=retime))
 
