@@ -169,6 +169,35 @@ def distance() -> None:
     shutil.copyfile(folder / "distance.png", FIGURES / "distance.png")
 
 
+def ui() -> None:
+    """The page to morph in, after its first example was run; it wants Gradio, playwright and Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    place, port = RUNS / "ui", 7955
+    place.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "geodesic_lightning.ui", f"--port={port}", "logger=csv"]
+    server = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    try:
+        server.stdout.readline()  # its address, once it listens
+        with sync_playwright() as started:
+            browser = started.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
+            page = browser.new_page(viewport={"width": 1280, "height": 1080})
+            page.goto(f"http://127.0.0.1:{port}")
+            page.locator("#examples button").first.click()
+            page.wait_for_function("document.querySelectorAll('#ends img').length == 2")
+            page.click("#run")
+            page.locator(".status", has_text="Done").wait_for(timeout=300_000)
+            page.wait_for_function("document.querySelector('video').currentTime > 0.5")
+            page.screenshot(path=place / "page.png")
+        Image.open(place / "page.png").convert("RGB").save(FIGURES / "ui.webp", quality=85)
+    finally:
+        server.terminate()
+        server.wait()
+
+
 MAKERS = {
     "cat": cat,
     **{name: (lambda name=name: copies(name)) for name in COMMANDS if name != "cat"},
@@ -177,6 +206,7 @@ MAKERS = {
     "sweep": sweep,
     "ways": ways,
     "morphs": morphs,
+    "ui": ui,
 }
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """What is asked for on the page: lines that can be pasted, and that say what was asked for."""
 
 import shlex
-from itertools import cycle
 from pathlib import Path
 
 import pytest
 
-from geodesic_lightning.cli.compose import composed
+from geodesic_lightning.cli.compose import CONF, composed
 from geodesic_lightning.cli.words import as_typed
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.ui.wish import MODELS, RETIMES, WAYS, Wish, command, words
@@ -55,9 +54,18 @@ def test_settings_are_said_where_they_differ():
     assert cfg.retime._target_.endswith("EvenlyPerceived")
 
 
-@pytest.mark.parametrize(("model", "way", "retime"), list(zip(cycle(MODELS), WAYS, cycle(RETIMES))))
-def test_every_choice_of_the_page_composes(model, way, retime):
-    assert typed(Wish(shipped="pair_cat", model=model, way=way, retime=retime))
+@pytest.mark.parametrize(
+    ("group", "choices"), [("model", MODELS), ("solver", WAYS), ("retime", RETIMES)]
+)
+def test_every_choice_of_the_page_is_one_of_the_command_line(group, choices):
+    there = {file.stem for file in (CONF / group).glob("*.yaml")}
+    assert set(choices) - {""} <= there
+
+
+def test_a_recipe_composes_with_another_timing():
+    cfg = typed(Wish(shipped="pair_cat", model="sd2", way="diffmorpher", retime="u"))
+    assert cfg.solver.label == "diffmorpher"
+    assert cfg.retime._target_.endswith("EvenInDistance")
 
 
 def test_what_the_page_was_started_with_holds():
