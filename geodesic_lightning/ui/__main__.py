@@ -14,15 +14,8 @@ from geodesic_lightning.errors import UserError
 
 __all__ = ["main"]
 
-OURS = (
-    "hydra",
-    "callbacks.progress.every_n_seconds",
-    "folder",
-    "resume",
-    "data.images",
-    "data.start",
-    "data.end",
-)
+# Settings that are the page's own for each run.
+OURS = ("hydra", "folder", "resume", "sweep", "callbacks.progress.every_n_seconds")
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -57,9 +50,9 @@ def parser() -> argparse.ArgumentParser:
 
 def check(words: Sequence[str]) -> None:
     """Raise UserError for words that are no settings, do not compose, or are the page's own."""
-    from geodesic_lightning.cli.compose import composed
+    from geodesic_lightning.cli.compose import CONF, composed
     from geodesic_lightning.cli.error_messages import sentence
-    from geodesic_lightning.cli.words import as_typed
+    from geodesic_lightning.cli.words import as_typed, sweeps
     from geodesic_lightning.ui.wish import key
 
     for word in words:
@@ -67,6 +60,10 @@ def check(words: Sequence[str]) -> None:
             raise UserError(
                 f"ui: got {word}, expected settings of every run that the page does not make itself."
             )
+    if sweeps(words, CONF):
+        raise UserError(
+            f"ui: {' '.join(words)} is a sweep, expected settings of one run: leave experiment= out."
+        )
     try:
         composed(["folder=outputs", *as_typed(words)])
     except Exception as error:

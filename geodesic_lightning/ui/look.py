@@ -22,7 +22,8 @@ __all__ = ["Progress", "files", "growing", "packed", "progress", "summary"]
 
 ROWS, GAP, WIDE = 6, 4, 1200  # films shown one below the other, px between frames, px of a row
 FIRST = ("video.mp4", "video.gif", "strip.png", "curves.png", "report.html", "summary.json")
-KNOWN = re.compile(r"(?:(\d+):)?(\d+):(\d\d)")
+CLOCK = r"(?:(\d+):)?(\d+):(\d\d)"  # 2:05 or 1:02:05, as callbacks/progress.py writes it
+KNOWN, LEFT = re.compile(CLOCK), re.compile(f"{CLOCK} left$")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Progress:
 
     Attributes:
         text: in words.
-        part: of the solving, in [0, 1]; None where nobody knows.
+        part: of the time that it and what it is at take, in [0, 1]; None where nobody knows.
     """
 
     text: str
@@ -44,7 +45,7 @@ def progress(line: str) -> Progress:
     if found is None:
         return Progress("Starting")
     spent, text = _seconds(found), line[found.end() :].strip()
-    left = KNOWN.search(text, text.find("at most")) if "at most" in text else None
+    left = LEFT.search(text)
     part = None if left is None else spent / max(1, spent + _seconds(left))
     return Progress(text[:1].upper() + text[1:], part)
 

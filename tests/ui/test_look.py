@@ -16,6 +16,7 @@ def test_the_last_line_says_how_far():
     now = look.progress("0:10 solving: step 4 · length 44.9 · 11 evaluations · at most 0:30 left")
     assert now.text.startswith("Solving: step 4")
     assert now.part == pytest.approx(0.25)
+    assert look.progress("1:00:00 decoding: 60 of 120 passes · about 1:00:00 left").part == 0.5
     assert look.progress("1:02:03 decoding and writing") == look.Progress("Decoding and writing")
     assert look.progress("") == look.progress("A warning") == look.Progress("Starting")
 

@@ -262,6 +262,7 @@ def test_without_gradio_it_says_what_to_install(tmp_path):
 
 @pytest.mark.parametrize(("words", "told"), [
     (["model=nothing"], "model: got 'nothing'"), (["hydra.run.dir=x"], "hydra.run.dir"), (["a.png"], "a.png"),
+    (["experiment=pairs"], "is a sweep"), (["solver.strength=1,2"], "solver.strength"),
 ])  # fmt: skip
 def test_what_it_is_started_with_is_looked_at(words, told, capsys):
     from geodesic_lightning.ui.__main__ import main
