@@ -86,8 +86,8 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
                 status = gr.HTML(view.empty())
                 go_on = gr.Button("Go on from here", visible=False, elem_id="go-on")
                 grown = gr.Image(
-                    label="The path while it is solved, a row a film", visible=False, format="png", buttons=["fullscreen"],
-                    elem_classes="named", elem_id="grown",
+                    label="The path while it is solved, a row a film", visible=False, format="png",
+                    buttons=["fullscreen"], elem_classes="named", elem_id="grown",
                 )  # fmt: skip
                 film = gr.Video(
                     label="Film",

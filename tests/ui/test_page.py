@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -154,6 +155,41 @@ def test_the_page_comes_from_this_machine_alone_and_fits_a_phone(server, browser
             urllib.request.urlopen(f"{server.address}gradio_api/file={path}")
     context.close()
     assert not list(Path(look.__file__).parent.glob("*.pyi"))  # Gradio has written nothing there
+
+
+def test_no_path_is_taken_from_a_browser(server):
+    """What the page itself would send for Run, with a file of this machine in place of an upload."""
+
+    def ask(where, content=None):
+        request = urllib.request.Request(
+            server.address + where,
+            json.dumps(content).encode() if content else None,
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read().decode()
+
+    config = json.loads(ask("config"))
+    known = {c["id"]: c for c in config["components"]}
+    (run,) = (
+        d
+        for d in config["dependencies"]
+        if any(known.get(i, {}).get("props", {}).get("elem_id") == "run" for i, _ in d["targets"])
+    )
+    file = {"path": str(START), "meta": {"_type": "gradio.FileData"}}
+    data = [known[i]["props"].get("value") for i in run["inputs"]]
+    data[:2] = [file, file]
+    sent = {"data": data, "fn_index": run["id"], "session_hash": "abc", "trigger_id": None}
+    ask("gradio_api/queue/join", sent)
+    told = ""
+    with urllib.request.urlopen(
+        f"{server.address}gradio_api/queue/data?session_hash=abc", timeout=30
+    ) as events:
+        while "process_completed" not in told:
+            told = events.readline().decode()
+    assert json.loads(told.removeprefix("data:"))["success"] is False
+    assert "not uploaded by a user" in (server.place / "said.txt").read_text()
+    assert not list(server.place.glob("outputs/*/*"))
 
 
 @pytest.mark.browser
