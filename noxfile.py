@@ -2,6 +2,7 @@
 
     lint, types, docs     once
     tests-3.11 … 3.13     the newest dependencies that pip finds, on each Python that is there
+    ui                    the page, whose Gradio holds Pillow back
     tests_lowest          the lowest versions that pyproject.toml allows, on the lowest Python
 
 Sessions whose Python is not there are skipped, and nox says so.
@@ -47,6 +48,13 @@ def tests(session: nox.Session) -> None:
     """With the newest dependencies; `nox -s tests -- tests/geometry` for a part."""
     session.install("--upgrade", "--upgrade-strategy=eager", "--editable", ".[dev]")
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def ui(session: nox.Session) -> None:
+    """The page to morph in, apart from the rest: Gradio holds Pillow back."""
+    session.install("--editable", ".[dev,ui]")
+    session.run("python", "-m", "pytest", "tests/ui", "-m", "slow or not slow", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])

@@ -102,7 +102,7 @@ class Progress(Callback):
         """What a run is at, in words."""
         if trainer.state.fn == "fit":
             return f"solving: {self._words(trainer, solver)}"
-        return "measuring" if solver.measurement is None else "decoding and writing"
+        return "measuring" if solver.measurement is None else showing(solver)
 
     def _words(self, trainer: Trainer, solver: Any) -> str:
         report, left = solver.report, getattr(solver, "evaluations_left", None)
@@ -139,6 +139,16 @@ def line(step: int, report: dict[str, float]) -> str:
     if "score_evaluations" in report:
         parts.append(f"{report['score_evaluations']:,.0f} evaluations")
     return " · ".join(parts)
+
+
+def showing(solver: Any) -> str:
+    """How far the film is, by passes of the network, where it takes any that are known beforehand."""
+    seconds, passes = solver.stages.so_far("decode")
+    total = solver.decoder.cost(solver.frame_count)
+    if not 0 < passes < total:
+        return "decoding and writing"
+    left = clock(seconds * (total - passes) / passes)
+    return f"decoding: {passes:,} of {total:,} passes · about {left} left"
 
 
 def time_left(left: float, report: dict[str, float], before: float = 0.0) -> str:

@@ -196,6 +196,35 @@ def dashboard() -> None:
     subprocess.run([sys.executable, str(HERE / "dashboard.py"), *runs], check=True, cwd=HERE.parent)
 
 
+def ui() -> None:
+    """The page to morph in, after its first example was run; it wants Gradio, playwright and Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    place, port = RUNS / "ui", 7955
+    place.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "geodesic_lightning.ui", f"--port={port}", "logger=csv"]
+    server = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    try:
+        server.stdout.readline()  # its address, once it listens
+        with sync_playwright() as started:
+            browser = started.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
+            page = browser.new_page(viewport={"width": 1280, "height": 1080})
+            page.goto(f"http://127.0.0.1:{port}")
+            page.locator("#examples button").first.click()
+            page.wait_for_function("document.querySelectorAll('#ends img').length == 2")
+            page.click("#run")
+            page.locator(".status", has_text="Done").wait_for(timeout=300_000)
+            page.wait_for_function("document.querySelector('video').currentTime > 0.5")
+            page.screenshot(path=place / "page.png")
+        Image.open(place / "page.png").convert("RGB").save(FIGURES / "ui.webp", quality=85)
+    finally:
+        server.terminate()
+        server.wait()
+
+
 MAKERS = {
     "cat": cat,
     **{name: (lambda name=name: copies(name)) for name in COMMANDS if name != "cat"},
@@ -206,6 +235,7 @@ MAKERS = {
     "dashboard": dashboard,
     "ways": ways,
     "morphs": morphs,
+    "ui": ui,
 }
 
 PICTURES = {name: tuple(pictures.values()) for name, (_, pictures) in COMMANDS.items()} | {
@@ -217,6 +247,7 @@ PICTURES = {name: tuple(pictures.values()) for name, (_, pictures) in COMMANDS.i
     "dashboard": ("dashboard.webp",),
     "ways": ("ways.webp",),
     "morphs": ("morphs.png",),
+    "ui": ("ui.webp",),
 }
 
 if __name__ == "__main__":

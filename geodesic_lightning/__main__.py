@@ -1,4 +1,4 @@
-"""`python -m geodesic_lightning`, and the command `geodesic`: a run, a sweep, or `distance …`."""
+"""`python -m geodesic_lightning`, and the command `geodesic`: a run, a sweep, `distance …`, or the page, `ui`."""
 
 import atexit
 import gc
@@ -25,6 +25,10 @@ def _main() -> None:
         from geodesic_lightning.distance.__main__ import main as distance
 
         return distance(sys.argv[2:])
+    if sys.argv[1:2] == ["ui"]:
+        from geodesic_lightning.ui.__main__ import main as ui
+
+        return ui(sys.argv[2:])
     from geodesic_lightning.cli.app import main as run
 
     return run(BEGAN)

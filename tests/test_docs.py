@@ -67,8 +67,8 @@ def test_command_line_composes(command, monkeypatch):
     match = COMMAND.match(command)
     assert match
     module, rest = match[1] or "geodesic_lightning", words(command)
-    if rest[:1] == ["distance"]:
-        module, rest = "geodesic_lightning.distance", rest[1:]
+    if rest[:1] in (["distance"], ["ui"]):
+        module, rest = f"geodesic_lightning.{rest[0]}", rest[1:]
     if module == "geodesic_lightning":
         run(rest)
     elif module == "geodesic_lightning.distance":

@@ -19,7 +19,7 @@ CALLBACKS = next(p for p in (CORE / "callbacks", CORE.parent / "callbacks") if p
 ROOMS = (
     *("version", "errors", "geometry", "data", "protocols", "models", "score", "functional"),
     *("integrators", "problems", "optimizers", "decoding", "solvers", "metrics", "report"),
-    *("trainer", "tracking", "callbacks", "solution", "api", "cli", "distance", "benchmark"),
+    *("trainer", "tracking", "callbacks", "solution", "api", "cli", "distance", "benchmark", "ui"),
     *("__init__", "__main__", "aliases"),
 )
 NUMERICS = ROOMS[ROOMS.index("geometry") : ROOMS.index("optimizers") + 1]
@@ -37,6 +37,7 @@ LIBRARIES = {
     "hydra": (before("cli"), ()),
     "omegaconf": (before("cli"), ()),
     "wandb": (before("tracking"), ()),
+    "gradio": (before("ui"), ()),
     "diffusers": (ROOMS, ("models/diffusion/", "models/embedded/train/")),
 }
 # Names that the package's front door passes on.

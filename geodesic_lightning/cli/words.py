@@ -57,19 +57,17 @@ def quoted(word: str) -> str:
     if value.startswith("[") and value.endswith("]") and kinds & {TEXTS, OTHER}:
         if read is not None and (OTHER in kinds or _texts(read)):
             return word
-        parts = [part if _in_quotes(part) else _quote(part) for part in _split(value[1:-1])]
+        parts = [part if _in_quotes(part) else quote(part) for part in _split(value[1:-1])]
         return f"{key}=[{','.join(parts)}]" if TEXTS in kinds or read is None else word
     prompt = "prompt" in key.rpartition(".")[2]
     if kinds <= {TEXT, NUMBERS}:
         plain = read is not None and not read.is_sweep_override() and _as(read, value, kinds)
-        return (
-            word if plain and not (prompt and "${" in value) else f"{key}={_quote(value, prompt)}"
-        )
+        return word if plain and not (prompt and "${" in value) else f"{key}={quote(value, prompt)}"
     number = (
         read is not None and isinstance(read.value(), int | float) and "_" in value
     )  # 2024_01_15
     plain = read is not None and not read.is_sweep_override() and not number
-    return word if plain else f"{key}={_quote(value)}"
+    return word if plain else f"{key}={quote(value)}"
 
 
 def _read(word: str) -> Override | None:
@@ -96,7 +94,7 @@ def _in_quotes(value: str) -> bool:
     return len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
 
 
-def _quote(value: str, literal: bool = False) -> str:
+def quote(value: str, literal: bool = False) -> str:
     """In double quotes, as Hydra's grammar has them; with `literal` ${…} is no reference but text."""
     inside = re.sub(r'(\\*)("|$)', lambda m: 2 * m[1] + ('\\"' if m[2] else ""), value.strip())
     if literal:
@@ -184,7 +182,7 @@ def _written(value: Any) -> str:
     """A value of Python's as Hydra writes it."""
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_written, value))}]"
-    return _quote(value) if isinstance(value, str) else json.dumps(value)
+    return quote(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _mapping(text: str) -> dict[str, Any] | None:

@@ -76,6 +76,14 @@ class Stages:
         self._settle()
         return dict(self._passes)
 
+    def so_far(self, stage: str) -> tuple[float, int]:
+        """Seconds and passes of a stage until now; nothing is settled, so that another thread may ask."""
+        seconds, passes = self._seconds.get(stage, 0.0), self._passes.get(stage, 0)
+        if self.present == stage:
+            seconds += time.perf_counter() - self._since
+            passes += self._model.evaluations - self._counted if self._model is not None else 0
+        return seconds, passes
+
     def _settle(self) -> None:
         """What was spent since the last time belongs to the present stage."""
         now = time.perf_counter()

@@ -7,15 +7,17 @@ import sys
 import threading
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from known import exact_problem
 from rich.console import Console
 
-from geodesic_lightning.callbacks.progress import Progress, time_left
+from geodesic_lightning.callbacks.progress import Progress, showing, time_left
 from geodesic_lightning.optimizers.descent import Descent
 from geodesic_lightning.optimizers.paper import Paper
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
+from geodesic_lightning.solvers.stages import Stages
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,26 @@ def test_nothing_more_on_a_terminal():
     with told.during(lambda: "loading"):
         assert not [one for one in threading.enumerate() if one.name == "progress"]
     assert log.lines == []
+
+
+def test_how_far_a_film_is():
+    class Model:
+        evaluations = 100
+
+    model, stages = Model(), Stages("solve")
+    stages.watch(model)
+    solver = SimpleNamespace(
+        stages=stages, frame_count=4, decoder=SimpleNamespace(cost=lambda frames: 10 * frames)
+    )
+    assert showing(solver) == "decoding and writing"
+    with stages.at("decode"):
+        model.evaluations += 10
+        stages._since -= 20  # s ago
+        assert showing(solver) == "decoding: 10 of 40 passes · about 1:00 left"
+        assert stages.passes == {"decode": 10}  # asking has settled nothing
+        model.evaluations += 30
+        assert showing(solver) == "decoding and writing"
+    assert stages.so_far("decode")[1] == 40
 
 
 def test_what_a_run_is_at(geodesic, monkeypatch):
