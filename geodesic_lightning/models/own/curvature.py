@@ -28,7 +28,7 @@ PLACES, STEPS = 5, 4  # of a line between two ends; products at each place
 def largest_eigenvalue(
     score: Callable[[Tensor], Tensor], x: Tensor, spacing: float, steps: int = STEPS
 ) -> tuple[Tensor, Tensor]:
-    """Of −∇²log p at x (n, d): (n,), from below, and the scores (n, d) there.
+    """Of −∇²log p at x (n, d): (n,), from below, NaN where the score is; and the scores (n, d) there.
 
     Asks for 1 + min(steps, d) scores a point.
 
@@ -55,7 +55,10 @@ def largest_eigenvalue(
         left = rest.norm(dim=-1, keepdim=True) > 1e-4 * product.norm(dim=-1, keepdim=True)
         basis = torch.cat([basis, unit(torch.where(left, rest, other))[:, None]], 1)
     small = basis @ products.mT
-    return torch.linalg.eigvalsh((small + small.mT) / 2)[:, -1], here
+    found = x.new_full((len(x),), torch.nan)
+    known = small.isfinite().flatten(1).all(1)
+    found[known] = torch.linalg.eigvalsh((small + small.mT)[known] / 2)[:, -1]
+    return found, here
 
 
 def _across(v: Tensor, basis: Tensor) -> Tensor:
@@ -81,5 +84,5 @@ def estimated(score: Callable[[Tensor], Tensor], points: Tensor, precision: torc
     length = length or float(points.norm(dim=-1).max()) or 1.0
     spacing = torch.finfo(precision).eps ** 0.5 * max(length, float(points.abs().max()))
     eigenvalues, scores = largest_eigenvalue(score, where, spacing)
-    least = float(scores.norm(dim=-1).mean()) / length
-    return max(float(eigenvalues.max()), least, 1e-6 / length**2)
+    least = float(scores.norm(dim=-1).nanmean()) / length
+    return max(float(eigenvalues.nan_to_num(0.0).max()), least, 1e-6 / length**2)

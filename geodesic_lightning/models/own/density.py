@@ -30,31 +30,28 @@ class OwnDensity(Density):
     target: Target
 
     def log_density(self, x: Tensor) -> Tensor:
-        """log p in nats at x (n, d), shape (n,), differentiable if the target's is."""
-        with ordinary(torch.is_grad_enabled()):
+        """log p in nats at x (n, d), shape (n,); differentiable where x asks for it and the target's is."""
+        with ordinary(torch.is_grad_enabled() and x.requires_grad):
             return self._log_density(self._there(x)).to(x)
 
     def score(self, x: Tensor) -> Tensor:
-        """grad log p at x (n, d), shape (n, d)."""
-        name = self.target.name
+        """grad log p at x (n, d), shape (n, d); NaN where log p is not finite, whatever autograd says."""
         if self.target.score is not None:
             with ordinary(False):
-                found = self._asked("score", self.target.score, self._there(x), x.shape)
-                return found.detach().to(x)
+                given = self._asked("score", self.target.score, self._there(x), x.shape)
+            return given.detach().to(x)
         with ordinary(True):
             there = self._there(x).detach().requires_grad_()
             values = self._log_density(there)
-            (found,) = (
-                torch.autograd.grad(values.sum(), there, allow_unused=True)
-                if values.requires_grad
-                else (None,)
-            )
+            found = None
+            if values.requires_grad:
+                (found,) = torch.autograd.grad(values.sum(), there, allow_unused=True)
         if found is None:
             raise UserError(
-                f"model.target: no gradient leads from {name}'s log density back to x: compute it by "
-                "torch from x alone, without detach() or .item(), or give it a score(x)."
+                f"model.target: no gradient leads from the log density of {self.target.name} back to x: "
+                "compute it by torch from x alone, without detach() or .item(), or give it a score(x)."
             )
-        return found.to(x)
+        return found.where(values.detach().isfinite()[:, None], torch.nan).to(x)
 
     def _there(self, x: Tensor) -> Tensor:
         """x where the target lives, an ordinary tensor that nobody else holds."""

@@ -27,12 +27,19 @@ def find(name: str) -> Any:
     if not all(part.isidentifier() for part in parts):
         raise UserError(f"model.target: got {name!r}, expected a dotted name: {WRITE}.")
     with current_folder():
-        module, rest = _imported(name, parts)
-    found, where = module, module.__name__
-    for part in rest:
-        if not hasattr(found, part):
-            raise UserError(f"model.target: {where} has no {part!r}, expected {_names(found)}.")
-        found, where = getattr(found, part), f"{where}.{part}"
+        found = _module(parts[0])
+        if found is None:
+            raise UserError(
+                f"model.target: got {name!r}, but there is no module {parts[0]!r} in {os.getcwd()} or "
+                f"among what is installed: {WRITE}."
+            )
+        for k, part in enumerate(parts[1:], 1):
+            where = ".".join(parts[:k])
+            if not hasattr(found, part) and hasattr(found, "__path__"):
+                _module(f"{where}.{part}")  # which makes it an attribute of its package
+            if not hasattr(found, part):
+                raise UserError(f"model.target: {where} has no {part!r}{_expected(found)}.")
+            found = getattr(found, part)
     return found
 
 
@@ -48,33 +55,14 @@ def current_folder() -> Iterator[None]:
         sys.path.remove(here)
 
 
-def _imported(name: str, parts: list[str]) -> tuple[Any, list[str]]:
-    """The innermost module of the name, and what is left of the name."""
-    for count in range(len(parts), 0, -1):
-        module = ".".join(parts[:count])
-        try:
-            if find_spec(module) is None:
-                continue
-        except ModuleNotFoundError:  # what stands before the last point is no package
-            continue
-        except Exception as error:
-            raise _failed(module, error) from error
-        try:
-            return importlib.import_module(module), parts[count:]
-        except Exception as error:
-            raise _failed(module, error) from error
-        except SystemExit as error:
-            raise _failed(module, error) from error
-    raise UserError(
-        f"model.target: got {name!r}, but there is no module {parts[0]!r} in {os.getcwd()} or among "
-        f"what is installed: {WRITE}."
-    )
-
-
-def _failed(module: str, error: BaseException) -> UserError:
-    return UserError(
-        f"model.target: importing {module} fails ({told(error)}): mend it; debug=true shows where."
-    )
+def _module(name: str) -> Any:
+    """The module of that name, whose package has been imported; None where there is none."""
+    try:
+        return importlib.import_module(name) if find_spec(name) else None
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"model.target: importing {name} fails ({told(error)}): mend it; debug=true shows where."
+        ) from error
 
 
 def told(error: BaseException) -> str:
@@ -83,13 +71,8 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {said[:160]}"
 
 
-def _names(found: Any) -> str:
+def _expected(found: Any) -> str:
     """What could have been meant."""
-    names = [name for name in vars(found) if not name.startswith("_")] if vars_of(found) else []
-    own = [name for name in names if callable(getattr(found, name))]
-    return f"one of {', '.join(own[:8])}" if own else "a name that it has"
-
-
-def vars_of(found: Any) -> bool:
-    """It has a table of names."""
-    return hasattr(found, "__dict__")
+    names = [name for name, value in vars(found).items() if callable(value)]
+    public = [name for name in names if not name.startswith("_")]
+    return f", expected one of {', '.join(public[:8])}" if public else ""

@@ -59,7 +59,7 @@ class Target:
         found = _made(find(given) if isinstance(given, str) else given, name)
         verb = next((v for v in VERBS if callable(getattr(found, v, None))), None)
         if verb is None and not callable(found):
-            raise UserError(f"model.target: {name} is a {type(found).__name__}, {EXPECTED}.")
+            raise UserError(f"model.target: {name} is of type {type(found).__name__}, {EXPECTED}.")
         score = getattr(found, "score", None)
         if score is not None and not callable(score):
             raise UserError(f"model.target: {name}.score is {score!r}, expected a method of x.")
