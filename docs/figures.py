@@ -61,6 +61,15 @@ STRENGTHS = {
     **{f"strength_{k}": (f"solver.strength={k}",) for k in (0.75, 1.5, 2.5)},
     "strength_contrast": ("score=contrast",),
 }
+# In the folder of docs/densities.py.
+OWN = {
+    "own_banana": (
+        "model.target=densities.banana", "solver.strength=5", "data.start=[-2.5,1.1]", "data.end=[2.5,1.1]",
+    ),
+    "own_funnel": (
+        "model.target=densities.Funnel", "solver.strength=3", "data.start=[4,-6,1]", "data.end=[4,6,-1]",
+    ),
+}  # fmt: skip
 
 
 WAYS = (
@@ -78,8 +87,8 @@ WAYS = (
 )
 
 
-def run(name: str, words: tuple[str, ...]) -> Path:
-    """The folder of the run, made unless it is there."""
+def run(name: str, words: tuple[str, ...], where: Path = HERE.parent) -> Path:
+    """The folder of the run, made unless it is there; the command runs in the folder `where`."""
     folder = RUNS / name
     if not (folder / "summary.json").exists():
         command = [
@@ -90,7 +99,7 @@ def run(name: str, words: tuple[str, ...]) -> Path:
             "logger=csv",
             f"hydra.run.dir={folder}",
         ]
-        subprocess.run(command, check=True, cwd=HERE.parent)
+        subprocess.run(command, check=True, cwd=where)
     return folder
 
 
@@ -129,6 +138,19 @@ def ways() -> None:
         for k, way in enumerate(WAYS)
     ]
     sheet(strips, FIGURES / "ways.webp")
+
+
+def own_density() -> None:
+    """The paths over the banana and the funnel, side by side."""
+    words = ("model=python", "data=points", "callbacks=log")
+    stills = [
+        Image.open(run(name, (*words, *own), HERE) / "picture.png") for name, own in OWN.items()
+    ]
+    width, height = stills[0].size
+    whole = Image.new("RGB", (2 * width, height))
+    for column, still in enumerate(stills):
+        whole.paste(still, (column * width, 0))
+    whole.save(FIGURES / "own_density.webp", quality=85)
 
 
 def morphs() -> None:
@@ -176,6 +198,7 @@ MAKERS = {
     "distance": distance,
     "sweep": sweep,
     "ways": ways,
+    "own_density": own_density,
     "morphs": morphs,
 }
 

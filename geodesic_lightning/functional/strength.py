@@ -21,7 +21,7 @@ from geodesic_lightning.protocols import Manifold
 
 PIECES = 4  # of the geodesic: what a solver's coarsest level scores first, so that nothing is scored for this alone
 DEFAULT = 1.5
-ALONG = 1e-6  # of the score: a part across the path below this is rounding, and no α makes a pull of it
+ALONG = 1e-6  # of the score: what is across the path is rounding below this, and no pull
 
 
 @dataclass(frozen=True)

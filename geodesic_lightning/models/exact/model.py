@@ -32,9 +32,6 @@ class ExactModel(PointModel):
         device: where latents live.
         scheduler: not looked at: there is one noise level.
 
-    Attributes:
-        density: the Density. alpha: its own.
-
     Raises:
         UserError: an unknown density (the valid names are listed), or a batch size below 1.
     """

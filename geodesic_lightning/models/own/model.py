@@ -36,7 +36,6 @@ class OwnModel(PointModel):
 
     Attributes:
         target: the Target.
-        alpha: None: a strength decides how hard the density bends.
 
     Raises:
         UserError: there is no such target, or it is no density; or a batch size below 1.
@@ -62,7 +61,7 @@ class OwnModel(PointModel):
 
     @property
     def alpha(self) -> None:
-        """None of its own."""
+        """None: a strength decides how hard the density bends."""
         return None
 
     def encode(self, frames: Frames) -> Tensor:
