@@ -1,1 +1,1 @@
-"""Frozen models behind the same verbs: diffusion pipelines, the shipped one of drawn cats, exact densities, one's own."""
+"""Frozen models behind the same verbs: diffusion pipelines, the one of drawn cats, exact densities, one's own."""
