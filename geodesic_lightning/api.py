@@ -425,9 +425,10 @@ def _lent(run: Callable[..., Solution]) -> Callable[..., Solution]:
     ) -> Solution:
         # Told by name, so that diffusers is not imported for other models.
         if not any(kind.__name__ == "DiffusionPipeline" for kind in type(model).__mro__):
-            from geodesic_lightning.models.own import OwnModel, is_density
+            if not isinstance(model, str) and not hasattr(model, "noise_prediction"):
+                from geodesic_lightning.models.own import OwnModel
 
-            model = OwnModel(model) if is_density(model) else model
+                model = OwnModel(model)
             return run(*parts, model=model, scheduler=scheduler, device=device, **settings)
         from geodesic_lightning.models.diffusion.borrowed import borrowed
 

@@ -191,3 +191,7 @@ class TestPython:
     def test_a_point_where_there_are_pictures(self):
         with pytest.raises(UserError, match=r"Got end = a\.png, expected a list"):
             interpolate([1.0, 1.0], "a.png", model=len)
+
+    def test_what_is_no_model(self):
+        with pytest.raises(UserError, match="is of type int, expected an object with log_density"):
+            interpolate([1.0, 1.0], [1.0, 0.0], model=3)

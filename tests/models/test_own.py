@@ -18,7 +18,7 @@ from geodesic_lightning.models.exact import ExactModel, density
 from geodesic_lightning.models.exact.curve_length import curve_length
 from geodesic_lightning.models.exact.make_references import solve as run_out
 from geodesic_lightning.models.exact.make_references import straight
-from geodesic_lightning.models.own import OwnModel, Target, is_density
+from geodesic_lightning.models.own import OwnModel, Target
 from geodesic_lightning.models.own.curvature import PLACES, estimated, largest_eigenvalue
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.optimizers.solve import solve
@@ -342,8 +342,3 @@ class TestRefused:
             OwnModel(round_one).encode(points([0], [1]))
         with pytest.raises(UserError, match="at least 1"):
             OwnModel(banana, batch_size=0)
-
-
-def test_what_is_taken_for_a_density():
-    assert all(is_density(own) for own in (banana, Funnel, Funnel(), nn.Linear(2, 1)))
-    assert not any(is_density(other) for other in ("banana", 3, ExactModel("ring")))

@@ -9,6 +9,6 @@ What a target may be and how it is found: target.py. Its score, where it gives n
 
 from geodesic_lightning.models.own.density import OwnDensity
 from geodesic_lightning.models.own.model import OwnModel
-from geodesic_lightning.models.own.target import Target, is_density
+from geodesic_lightning.models.own.target import Target
 
-__all__ = ["OwnDensity", "OwnModel", "Target", "is_density"]
+__all__ = ["OwnDensity", "OwnModel", "Target"]

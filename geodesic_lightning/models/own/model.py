@@ -7,6 +7,7 @@ estimated. How a point stands for a latent: exact/point_model.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -88,13 +89,13 @@ class OwnModel(PointModel):
                 "is one way only."
             )
         points = points.detach().double().cpu()
-        # alpha is not looked at; sigma waits for the score.
-        raw = OwnDensity(name=name, alpha=1.0, sigma=1.0, ends=points[[0, -1]], target=self.target)
-        self._check(raw, points)
-        curvature = self.target.curvature or self._estimated(raw, points)
-        self._density = OwnDensity(
-            name=name, alpha=1.0, sigma=curvature**-0.5, ends=points[[0, -1]], target=self.target
+        # Nothing looks at its alpha; its sigma is known once its score has been asked.
+        asked = OwnDensity(
+            name=name, alpha=1.0, sigma=1.0, ends=points[[0, -1]], target=self.target
         )
+        self._check(asked, points)
+        curvature = self.target.curvature or self._estimated(asked, points)
+        self._density = replace(asked, sigma=curvature**-0.5)
         return points.to(self.device)
 
     def _estimated(self, density: OwnDensity, points: Tensor) -> float:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.own.find import find, told
 
-__all__ = ["Target", "is_density"]
+__all__ = ["Target"]
 
 VERBS = ("log_density", "log_prob")
 EXPECTED = "expected an object with log_density(x), a class that makes one, or a function of x"
@@ -73,13 +73,6 @@ class Target:
             device=device,
             dtype=dtype,
         )
-
-
-def is_density(given: Any) -> bool:
-    """It can be taken for somebody's density, and for no model."""
-    if isinstance(given, str) or hasattr(given, "noise_prediction"):
-        return False
-    return callable(given) or any(hasattr(given, verb) for verb in VERBS)
 
 
 def _name_of(given: Any) -> str:
