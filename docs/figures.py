@@ -68,6 +68,15 @@ DASHBOARD = {
     "dash_slerp": ("data=pair_cat", "solver=slerp"),
     "dash_paper": ("data=pair_cat", "solver=bvp", "optimizer=paper"),
 }
+# In the folder of docs/densities.py.
+OWN = {
+    "own_banana": (
+        "model.target=densities.banana", "solver.strength=5", "data.start=[-2.5,1.1]", "data.end=[2.5,1.1]",
+    ),
+    "own_funnel": (
+        "model.target=densities.Funnel", "solver.strength=3", "data.start=[4,-6,1]", "data.end=[4,6,-1]",
+    ),
+}  # fmt: skip
 
 
 WAYS = (
@@ -85,8 +94,8 @@ WAYS = (
 )
 
 
-def run(name: str, words: tuple[str, ...], logger: str = "csv") -> Path:
-    """The folder of the run, made unless it is there."""
+def run(name: str, words: tuple[str, ...], logger: str = "csv", where: Path = HERE.parent) -> Path:
+    """The folder of the run, made unless it is there; the command runs in the folder `where`."""
     folder = RUNS / name
     if not (folder / "summary.json").exists():
         command = [
@@ -97,7 +106,7 @@ def run(name: str, words: tuple[str, ...], logger: str = "csv") -> Path:
             f"logger={logger}",
             f"hydra.run.dir={folder}",
         ]
-        subprocess.run(command, check=True, cwd=HERE.parent)
+        subprocess.run(command, check=True, cwd=where)
     return folder
 
 
@@ -136,6 +145,20 @@ def ways() -> None:
         for k, way in enumerate(WAYS)
     ]
     sheet(strips, FIGURES / "ways.webp")
+
+
+def own_density() -> None:
+    """The paths over the banana and the funnel, side by side."""
+    words = ("model=python", "data=points", "callbacks=log")
+    stills = [
+        Image.open(run(name, (*words, *own), where=HERE) / "picture.png")
+        for name, own in OWN.items()
+    ]
+    width, height = stills[0].size
+    whole = Image.new("RGB", (2 * width, height))
+    for column, still in enumerate(stills):
+        whole.paste(still, (column * width, 0))
+    whole.save(FIGURES / "own_density.webp", quality=85)
 
 
 def morphs() -> None:
@@ -234,6 +257,7 @@ MAKERS = {
     "clips": clips,
     "dashboard": dashboard,
     "ways": ways,
+    "own_density": own_density,
     "morphs": morphs,
     "ui": ui,
 }
@@ -246,6 +270,7 @@ PICTURES = {name: tuple(pictures.values()) for name, (_, pictures) in COMMANDS.i
     "clips": ("clips.webp",),
     "dashboard": ("dashboard.webp",),
     "ways": ("ways.webp",),
+    "own_density": ("own_density.webp",),
     "morphs": ("morphs.png",),
     "ui": ("ui.webp",),
 }

@@ -25,9 +25,10 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.data.clip import Clip, clip
-from geodesic_lightning.data.frames import Frames, image, pair
-from geodesic_lightning.data.keyframes import keyframes
+from geodesic_lightning.data.frames import Frames, image, pair, points
+from geodesic_lightning.data.keyframes import keyframe_points, keyframes
 from geodesic_lightning.data.paths import expanded
+from geodesic_lightning.data.point import are_points, is_point, point
 from geodesic_lightning.data.prompts import prompts as prompts_alone
 from geodesic_lightning.data.resize import check_fit
 from geodesic_lightning.decoding.decoder import Decoder, plain
@@ -85,9 +86,10 @@ class Settings(TypedDict, total=False):
 
     Attributes:
         model: "embedded" (the default: the shipped model of drawn cats), a diffusers folder or hub
-            id, a loaded diffusers pipeline, which is given back as it came, or a model object with the
-            same verbs. The last one made by its name is kept for the next call with the same name, size and
-            device; `forget()` lets it go.
+            id, a loaded diffusers pipeline, which is given back as it came, a log density of your own
+            (docs/own_density.md), whose images are points, or a model object with the same verbs. The last
+            one made by its name is kept for the next call with the same name, size and device; `forget()`
+            lets it go.
         score: noise_prediction, contrast, sds or nfsd; or a maker (model, condition) → Score.
         strength: how hard the density bends the path, radians ≥ 0 (functional/strength.py); None is the default.
         alpha: density exponent ≥ 0, in place of a strength.
@@ -247,7 +249,8 @@ def interpolate(
     """The geodesic between two images, by default through the shipped model of drawn cats.
 
     Args:
-        start, end: image files, PIL images, arrays (H, W, 3) or tensors (3, H, W).
+        start, end: image files, PIL images, arrays (H, W, 3) or tensors (3, H, W); or points, d numbers each,
+            where the model is a density.
         prompt_start, prompt_end: what they show.
         tolerance: predicted relative excess of length at which solving stops.
         settings: see Settings.
@@ -255,7 +258,7 @@ def interpolate(
     Raises:
         UserError: one sentence on what is wrong with the input.
     """
-    frames = pair(start, end, prompt_start, prompt_end)
+    frames = _ends(start, end, prompt_start, prompt_end)
     return _run(frames, BoundaryValueSolver, _bending(tolerance), **settings)
 
 
@@ -271,7 +274,7 @@ def through(
     """One path through several images in their order, smooth at each; see docs/keyframes.md.
 
     Args:
-        images: image files, PIL images, arrays or tensors, two or more; or a folder, or a pattern.
+        images: image files, PIL images, arrays or tensors, two or more; or a folder, or a pattern; or points.
         prompts: one an image, or none.
         closed: the path leads back to the first image.
         rounding: part of each leg in which the path may leave its geodesic for smoothness' sake.
@@ -280,7 +283,7 @@ def through(
     Raises:
         UserError: one sentence on what is wrong with the input.
     """
-    frames = keyframes(images, prompts, closed, rounding)
+    frames = _stops(images, prompts, closed, rounding)
     return _run(frames, BoundaryValueSolver, _bending(tolerance), **settings)
 
 
@@ -329,7 +332,7 @@ def mean(
     """
     settings.setdefault("segments", 8)
     solver = partial(MeanSolver, tolerance=tolerance)
-    return _run(keyframes(images, prompts), solver, SemiImplicit, **settings)
+    return _run(_stops(images, prompts), solver, SemiImplicit, **settings)
 
 
 def extrapolate(
@@ -347,7 +350,7 @@ def extrapolate(
     """The geodesic from an image along a velocity; only the first frame is a given image.
 
     Args:
-        start: image file, PIL image, array or tensor; toward: a second one, or None for a random direction.
+        start: image file, PIL image, array or tensor, or a point; toward: a second one, or None for a random direction.
         prompt, prompt_toward: what they show.
         velocity: in place of that direction, one of integrators/initial_velocity.py: Onward("outputs/cat"), say, which
             goes on past `toward`.
@@ -361,7 +364,10 @@ def extrapolate(
         UserError: one sentence on what is wrong with the input.
     """
     alone = toward is None
-    frames = image(start, prompt) if alone else pair(start, toward, prompt, prompt_toward)
+    if alone:
+        frames = point(start) if is_point(start) else image(start, prompt)
+    else:
+        frames = _ends(start, toward, prompt, prompt_toward)
     velocity = velocity or (Random(seed=settings.get("seed", 0)) if alone else Toward())
     solver = partial(InitialValueSolver, length=length, gauge=gauge, floor=floor)
     return _run(frames, solver, Integrator, velocity, **settings)
@@ -389,12 +395,28 @@ def analyse(
     return _run(clip(film, prompt, stride, range, resize), ClipSolver, SemiImplicit, **settings)
 
 
+def _ends(start: Any, end: Any, prompt_start: str, prompt_end: str) -> Frames:
+    """Two images with their prompts, or two points."""
+    if is_point(start) or is_point(end):
+        return points(start, end)
+    return pair(start, end, prompt_start, prompt_end)
+
+
+def _stops(
+    images: Any, prompts: Sequence[str], closed: bool = False, rounding: float = 0.3
+) -> Frames:
+    """Several images with their prompts, or points."""
+    if are_points(images):
+        return keyframe_points(images, closed, rounding)
+    return keyframes(images, prompts, closed, rounding)
+
+
 def _bending(tolerance: float) -> MakeOptimizer:
     return partial(SemiImplicit, tolerance=tolerance)
 
 
 def _lent(run: Callable[..., Solution]) -> Callable[..., Solution]:
-    """A loaded pipeline among the settings is the run's model while it lasts."""
+    """A loaded pipeline among the settings is the run's model while it lasts; a density becomes one."""
 
     @wraps(run)
     def whole(
@@ -406,6 +428,10 @@ def _lent(run: Callable[..., Solution]) -> Callable[..., Solution]:
     ) -> Solution:
         # Told by name, so that diffusers is not imported for other models.
         if not any(kind.__name__ == "DiffusionPipeline" for kind in type(model).__mro__):
+            if not isinstance(model, str) and not hasattr(model, "noise_prediction"):
+                from geodesic_lightning.models.own import OwnModel
+
+                model = OwnModel(model)
             return run(*parts, model=model, scheduler=scheduler, device=device, **settings)
         from geodesic_lightning.models.diffusion.borrowed import borrowed
 

@@ -179,6 +179,13 @@ def test_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
+def test_the_densities_of_the_page_are_those_of_the_file():
+    """Its commands and its picture are of the file; the code is of the page."""
+    blocks = FENCE.findall((ROOT / "docs/own_density.md").read_text(encoding="utf-8"))
+    file = (ROOT / "docs/densities.py").read_text(encoding="utf-8")
+    assert blocks[0] == ("python", file)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_and_pictures_exist(page):
     text = SPAN.sub("", FENCE.sub("", page.read_text(encoding="utf-8")))

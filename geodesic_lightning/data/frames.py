@@ -206,7 +206,7 @@ def points(start: Iterable[float], end: Iterable[float]) -> Frames:
 
     Raises UserError unless both are d >= 1 finite numbers and differ (in single precision too).
     """
-    ends = [_numbers("start", start), _numbers("end", end)]
+    ends = [numbers("start", start), numbers("end", end)]
     if len(ends[0]) != len(ends[1]):
         raise UserError(
             f"Got {len(ends[0])} numbers for start and {len(ends[1])} for end, expected as many "
@@ -221,18 +221,18 @@ def points(start: Iterable[float], end: Iterable[float]) -> Frames:
     return Frames(None, ("", ""), ("start", "end"), points=both)
 
 
-def _numbers(name: str, values: Iterable[float]) -> list[float]:
+def numbers(name: str, values: Iterable[float]) -> list[float]:
     """The coordinates of one point, checked."""
     try:
-        numbers = [] if isinstance(values, str) else [float(value) for value in values]
+        found = [] if isinstance(values, str) else [float(value) for value in values]
     except (TypeError, ValueError):
-        numbers = []
-    if not numbers or not all(math.isfinite(number) for number in numbers):
+        found = []
+    if not found or not all(math.isfinite(number) for number in found):
         raise UserError(
             f"Got {name} = {values}, expected a list of at least one finite number: "
             f"write for example data.{name}=[-1.0,0.5]."
         )
-    return numbers
+    return found
 
 
 def _identical(first: str, second: str, where: str = "") -> UserError:

@@ -13,7 +13,7 @@ neighbours x₊ and x₋, on flat space (on a sphere differences are logarithms,
 
 The density's own, p^(−α)|dx|, is length.residual. Geodesics of JᵀJ with J = ∇s (arXiv 2510.05509) are
 not here: they need products with the network's Jacobian at every node, and J is singular where the score
-does not change.
+does not change. Nor are spacetime geodesics and pullbacks by the denoiser: docs/functionals.md says why.
 """
 
 import torch

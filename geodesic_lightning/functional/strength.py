@@ -21,6 +21,7 @@ from geodesic_lightning.protocols import Manifold
 
 PIECES = 4  # of the geodesic: what a solver's coarsest level scores first, so that nothing is scored for this alone
 DEFAULT = 1.5
+ALONG = 1e-6  # of the score: what is across the path is rounding below this, and no pull
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,14 @@ class Strength:
 
 
 def pull(points: Tensor, scores: Tensor, manifold: Manifold) -> float:
-    """⟨|P s|⟩ L of the path through points (N+1, d), N ≥ 2, with scores (N+1, d): the mean over its interior."""
+    """⟨|P s|⟩ L of the path through points (N+1, d), N ≥ 2, with scores (N+1, d): the mean over its interior.
+
+    0 where the score leads along the path but for rounding, as between ends on either side of a mode.
+    """
     here = points[1:-1]
     direction = manifold.proju(here, points[2:] - points[:-2])
     direction = direction / direction.norm(dim=-1, keepdim=True)
     tangent = manifold.proju(here, scores[1:-1])
     length = manifold.dist(points[1:], points[:-1]).sum()
-    return float(across(tangent, direction).norm(dim=-1).mean() * length)
+    turned, whole = (v.norm(dim=-1).mean() for v in (across(tangent, direction), scores[1:-1]))
+    return float(turned * length) if turned > ALONG * whole else 0.0

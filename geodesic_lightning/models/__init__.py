@@ -1,1 +1,1 @@
-"""The frozen models, behind the same verbs: diffusion pipelines, exact densities, the shipped model of drawn cats."""
+"""Frozen models behind the same verbs: diffusion pipelines, the one of drawn cats, exact densities, one's own."""

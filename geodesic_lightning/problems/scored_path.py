@@ -122,7 +122,8 @@ def refuse_not_finite(scores: Tensor) -> None:
     if bad:
         raise UserError(
             f"The score is NaN or infinite at {bad} of {len(scores)} nodes: check the model's weights and precision, "
-            "or try a smaller solver.alpha or another noise level; the last good nodes are kept."
+            "or where a density of your own is defined, or try a smaller solver.alpha or another noise level; "
+            "the last good nodes are kept."
         )
 
 

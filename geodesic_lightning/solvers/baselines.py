@@ -74,7 +74,8 @@ class FixedSolver(Solver):
         # FreeMorph inverts all frames together: its ends are its own.
         self.moving = ("path.start", "path.end") if way == "freemorph" else ()
         if way == "noise_diffusion" and clean is not None:
-            self._mix(clean, (1 - score.model.sigma**2) ** 0.5)
+            # The width of somebody's own density may be above 1; it is no noise level.
+            self._mix(clean, max(1 - score.model.sigma**2, 0.0) ** 0.5)
 
     @property
     def strength(self) -> float:

@@ -20,6 +20,7 @@ NEEDED = {
     "data=keyframes": ["data.images=[a.png,b.png,c.png]"],
     "keyframe_points": ["data.points=[[0,1],[1,1],[1,0]]"],
     "diffusers": ["model.pretrained=folder"],
+    "python": ["model.target=my_module.my_density"],
     "pair": ["data.start=a.png", "data.end=b.png"],
     "image": ["data.image=a.png"],
     "velocity=toward": ["solver=ivp"],

@@ -57,8 +57,17 @@ class Exact:
     batch_size: int | None = None
 
 
+@dataclass
+class Own:
+    _target_: str = "geodesic_lightning.models.own.OwnModel"
+    _partial_: bool = True
+    target: str = MISSING
+    batch_size: int | None = None
+
+
 SCHEMAS = {
     "diffusion_schema": Diffusion,
     "embedded_schema": Embedded,
     "exact_schema": Exact,
+    "own_schema": Own,
 }

@@ -70,10 +70,12 @@ def _backdrop(axes: Any, chart: Chart, path: Tensor, straight: Tensor, window: t
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).reshape(-1, 2)
     parts = [chart.density.log_density(chart.points(part)) for part in grid.split(4096)]
     values = torch.cat(parts).reshape(GRID, GRID) - chart.density.log_density(path[:1])
-    low = float((chart.density.log_density(straight) - chart.density.log_density(path[:1])).min())
-    high = max(float(values.max()), low + 1e-6)
+    line = chart.density.log_density(straight) - chart.density.log_density(path[:1])
+    # Somebody's own density may be 0 or undefined away from the path.
+    low = float(line[line.isfinite()].min())
+    high = max(float(values[values.isfinite()].max()), low + 1e-6)
     low -= 0.5 * (high - low)
-    heights = values.clamp(low, high).numpy()
+    heights = values.nan_to_num(low, high, low).clamp(low, high).numpy()
     axes.set_xlim(left, right)
     axes.set_ylim(bottom, top)
     axes.set_aspect("equal")
