@@ -155,7 +155,8 @@ def sdxl():
     )
 
 
-def sd3():
+def sd3(**options):
+    """Stable Diffusion 3; options are those of its transformer."""
     from diffusers import (
         FlowMatchEulerDiscreteScheduler,
         SD3Transformer2DModel,
@@ -175,6 +176,7 @@ def sd3():
         caption_projection_dim=32,
         pooled_projection_dim=64,
         pos_embed_max_size=8,
+        **options,
     )
     vae = autoencoder(
         16,
@@ -197,7 +199,24 @@ def sd3():
     )
 
 
-MAKERS: dict[str, Callable] = {"sd15": sd15, "sd2": sd2, "sd2_v": sd2_v, "sdxl": sdxl, "sd3": sd3}
+def sd35():
+    """Stable Diffusion 3.5 medium: normalised queries and keys, two attentions in the first layer."""
+    return sd3(qk_norm="rms_norm", dual_attention_layers=(0,))
+
+
+def sd35_large():
+    """Stable Diffusion 3.5 large."""
+    return sd3(qk_norm="rms_norm")
+
+
+MAKERS: dict[str, Callable] = {
+    "sd15": sd15,
+    "sd2": sd2,
+    "sd2_v": sd2_v,
+    "sdxl": sdxl,
+    "sd3": sd3,
+    "sd35": sd35,
+}
 
 
 def save(name: str, folder: Path, seed: int = 0) -> Path:

@@ -27,8 +27,16 @@ SHAPES = {
     "sd2_v": (4, 8, 8),
     "sdxl": (4, 8, 8),
     "sd3": (16, 8, 8),
+    "sd35": (16, 8, 8),
 }
-ROWS = {"sd15": (77, 32), "sd2": (77, 32), "sd2_v": (77, 32), "sdxl": (78, 64), "sd3": (334, 64)}
+ROWS = {
+    "sd15": (77, 32),
+    "sd2": (77, 32),
+    "sd2_v": (77, 32),
+    "sdxl": (78, 64),
+    "sd3": (334, 64),
+    "sd35": (334, 64),
+}
 U = torch.linspace(0, 1, 3)
 
 
@@ -109,7 +117,14 @@ class TestVerbs:
         assert len(list((run.parent / "cache").iterdir())) == 1
 
 
-CHOICE = {"sd15": "sd15", "sd2": "sd2", "sd2_v": "sd21", "sdxl": "sdxl", "sd3": "sd3"}
+CHOICE = {
+    "sd15": "sd15",
+    "sd2": "sd2",
+    "sd2_v": "sd21",
+    "sdxl": "sdxl",
+    "sd3": "sd3",
+    "sd35": "sd35",
+}
 
 
 def command_line(geodesic, *overrides, folder="run"):

@@ -44,6 +44,7 @@ def made(tmp_path_factory):
 KNOWN = {
     "sd2_v": "v_prediction",
     "sd3": "auto",
+    "sd35": "auto",
 }  # random weights predict nothing: what is tried would be said
 
 
