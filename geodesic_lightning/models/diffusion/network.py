@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -33,20 +34,28 @@ class Network(ABC):
         factor: px of an image a latent's pixel is wide. multiple: px that sides are multiples of.
         most: px that a side may have, None for any number.
         guidance: with which it is usually sampled, the default of its pipeline.
+        needs: components without which it cannot do.
+        reader, longest: the tokenizer whose tokens are counted, and how many it takes; None is its own.
+        patch: pixels of a latent a side that are one token, for a transformer.
+        distilled: the network was trained to predict what guidance gives; weight: of that guidance, where
+            it takes one.
     """
 
     denoiser_name = "unet"
     guidance = 7.5
+    needs: tuple[str, ...] = ("vae", "tokenizer", "text_encoder")
+    reader = "tokenizer"
+    longest: int | None = None
+    distilled = False
+    weight = 1.0
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
         self.denoiser: Any = getattr(pipeline, self.denoiser_name)
         names = ("text_encoder", "text_encoder_2", "text_encoder_3")
         self.encoders = [n for n in names if getattr(pipeline, n, None) is not None]
-        config = self.denoiser.config
-        side = config.sample_size
-        height, width = (side, side) if isinstance(side, int) else side
-        self.latent_shape = (config.in_channels, height, width)
+        self.patch = self._token_side()
+        self.latent_shape = self._own_shape()
         self.factor = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
         self.multiple, self.most = self._sides()
 
@@ -55,10 +64,33 @@ class Network(ABC):
         """(height, width) in px of what is computed at present."""
         return self.latent_shape[1] * self.factor, self.latent_shape[2] * self.factor
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of a latent, by which some schedules are shifted."""
+        return self.latent_shape[1] * self.latent_shape[2] // self.patch**2
+
+    @property
+    def takes_guidance(self) -> bool:
+        """It is told a weight of guidance."""
+        return False
+
+    def guided(self, weight: float) -> AbstractContextManager[None]:
+        """Predict for guidance of this weight for a while, where the network takes one."""
+        return nullcontext()
+
     def resize(self, size: tuple[int, int]) -> None:
         """Compute images of (height, width) px from now on; UserError for one it cannot."""
         check_size(size, self.multiple, self.most)
         self.latent_shape = (self.latent_shape[0], *(side // self.factor for side in size))
+
+    def _token_side(self) -> int:
+        return self.denoiser.config.get("patch_size") or 1
+
+    def _own_shape(self) -> tuple[int, int, int]:
+        config = self.denoiser.config
+        side = config.sample_size
+        height, width = (side, side) if isinstance(side, int) else side
+        return config.in_channels, height, width
 
     def _sides(self) -> tuple[int, int | None]:
         """A UNet halves its latents at every level but the last, and takes any number of them."""
@@ -75,11 +107,11 @@ class Network(ABC):
         """What the network was trained to predict, like x (n, *latent_shape), at times (n,)."""
 
     def check(self, prompts: Sequence[str], negative: bool = False, long: str = "refuse") -> None:
-        """Raise UserError for a prompt that the first tokenizer would cut, or say what becomes of it."""
-        tokens = self.pipeline.tokenizer
+        """Raise UserError for a prompt that would be cut, or say what becomes of it."""
+        tokens = getattr(self.pipeline, self.reader)
         prompt_weights.check_installed(prompts)
         read = [self.converted(prompt_weights.plain(prompt), tokens) for prompt in prompts]
-        prompt_length.check(tokens, read, long, negative)
+        prompt_length.check(tokens, read, long, negative, self.longest)
 
     def read(self, prompts: Sequence[str], device: torch.device, long: str = "refuse") -> Tensor:
         """n prompts → (n, rows, width), with their weights, and in pieces where `long` is chunks."""
@@ -131,8 +163,8 @@ class Network(ABC):
         return prompt if convert is None else convert(prompt, tokenizer)
 
     def _chunk_count(self, prompt: str) -> int:
-        tokens = self.pipeline.tokenizer
-        return prompt_length.chunk_count(tokens, self.converted(prompt, tokens))
+        tokens = getattr(self.pipeline, self.reader)
+        return prompt_length.chunk_count(tokens, self.converted(prompt, tokens), self.longest)
 
     def _chunks(self, prompts: list[str], tokens: Any, count: int, device: torch.device) -> Tensor:
         """Token ids (n · count, length) of the prompts' pieces."""

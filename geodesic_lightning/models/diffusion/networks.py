@@ -7,11 +7,12 @@ StableDiffusion3   3 and 3.5: 77 token states of two encoders and 256 of a third
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.models.diffusion.flux import Flux
 from geodesic_lightning.models.diffusion.network import Network
+from geodesic_lightning.models.diffusion.pixart import PixArtSigma
 from geodesic_lightning.models.diffusion.stable_diffusion_3 import StableDiffusion3
 from geodesic_lightning.models.diffusion.unets import StableDiffusion, StableDiffusionXL
 
@@ -27,7 +28,7 @@ def network_of(pipeline: Any) -> Network:
     family = next((FAMILIES[name] for name in bare if name in FAMILIES), None)
     if family is None:
         raise UserError(f"model: got a {kinds[0]}, expected one of {', '.join(FAMILIES)}.")
-    for part in ("vae", "tokenizer", "text_encoder"):
+    for part in family.needs:
         if getattr(pipeline, part, None) is None:
             raise UserError(f"model: this {kinds[0]} has no {part}: load it with all its parts.")
     network = family(pipeline)
@@ -40,8 +41,10 @@ def network_of(pipeline: Any) -> Network:
     return network
 
 
-FAMILIES: dict[str, Callable[[Any], Network]] = {
+FAMILIES: dict[str, type[Network]] = {
     "StableDiffusionPipeline": StableDiffusion,
     "StableDiffusionXLPipeline": StableDiffusionXL,
     "StableDiffusion3Pipeline": StableDiffusion3,
+    "FluxPipeline": Flux,
+    "PixArtSigmaPipeline": PixArtSigma,
 }

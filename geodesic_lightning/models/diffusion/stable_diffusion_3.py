@@ -24,8 +24,8 @@ class StableDiffusion3(Network):
     def _sides(self) -> tuple[int, int | None]:
         """Patches, of which it knows so many places a side."""
         config: Any = self.denoiser.config
-        patch = self.factor * config.patch_size
-        return patch, patch * config.pos_embed_max_size
+        side = self.factor * self.patch
+        return side, side * config.pos_embed_max_size
 
     def embed(self, prompts: list[str], device: torch.device) -> Tensor:
         states, _, pooled, _ = self.pipeline.encode_prompt(
