@@ -97,6 +97,11 @@ class Lora:
     def _add(self, denoiser: Any, name: str) -> None:
         from peft import LoraConfig
 
+        if not hasattr(denoiser, "add_adapter"):
+            raise UserError(
+                f"decoder: low-rank weights cannot be trained in a {type(denoiser).__name__}, to which diffusers "
+                "adds none, expected Stable Diffusion or FLUX.1: choose decoder=plain."
+            )
         if name in getattr(denoiser, "peft_config", {}):
             denoiser.delete_adapters([name])
         rank = self.rank

@@ -31,6 +31,7 @@ from geodesic_lightning.models.diffusion import noise_schedule as levels
 from geodesic_lightning.models.diffusion.batching import Chunks
 from geodesic_lightning.models.diffusion.compiler import check_compiler
 from geodesic_lightning.models.diffusion.embeddings import add_embeddings, read_embeddings
+from geodesic_lightning.models.diffusion.few_steps import distilled_to_few, warning
 from geodesic_lightning.models.diffusion.libraries import hushed
 from geodesic_lightning.models.diffusion.lora_file import add_loras
 from geodesic_lightning.models.diffusion.network import Network
@@ -148,9 +149,14 @@ class DiffusionModel:
             )  # fmt: skip
             found = loading.load(source)
         pipeline, self.source, self._prediction_from = found
+        if sign := distilled_to_few(self.source, pipeline):
+            log.warning(warning(name, sign))
         with hushed():
             added = add_loras(pipeline, lora or [], lora_scale)
             add_embeddings(pipeline, words)
+        for _, file in added:
+            if sign := distilled_to_few(str(file)) or distilled_to_few(str(file.parent)):
+                log.warning(warning(file.name, sign))
         self.source += "".join(f" with {scale:g} × {file}" for scale, file in added)
         self.source += "".join(f" with the word {one.word} of {one.file}" for one in words)
         log.info("%s: weights of %s", name, self.source)
