@@ -7,6 +7,7 @@ line like every other model.
 from __future__ import annotations
 
 import logging
+import shutil
 from functools import cache, partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from diffusers.pipelines.flux.pipeline_flux import FluxPipeline, calculate_shift
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.diffusion import noise_schedule as levels
+from geodesic_lightning.models.diffusion.failures import why
 from geodesic_lightning.models.diffusion.few_steps import distilled_to_few
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.score.condition import prompts
@@ -275,8 +277,6 @@ class TestPixArt:
 
     def test_a_transformer_under_its_former_class(self, folder, tmp_path, model):
         """The published folder names Transformer2DModel, which diffusers takes for PixArt's."""
-        import shutil
-
         place = Path(shutil.copytree(folder("pixart"), tmp_path / "former"))
         for file in (place / "model_index.json", place / "transformer" / "config.json"):
             file.write_text(
@@ -293,6 +293,23 @@ class TestPixArt:
         file.write_bytes(b"x" * 2000)
         with pytest.raises(UserError, match="reads no single files of a PixArtSigmaPipeline"):
             DiffusionModel(str(file), config=str(folder("pixart")))
+
+
+class TestT5:
+    def test_what_overflows_in_float16_stays_in_float32(self, folder):
+        made = DiffusionModel(str(folder("pixart")), FEW, dtype="float16").to("cpu")
+        text = made._network.pipeline.text_encoder
+        kinds = {name: weight.dtype for name, weight in text.named_parameters()}
+        assert {v for k, v in kinds.items() if ".wo." in k} == {torch.float32}
+        assert {v for k, v in kinds.items() if ".wo." not in k} == {torch.float16}
+        exact = DiffusionModel(str(folder("pixart")), FEW).embed(["a cat"])
+        torch.testing.assert_close(made.embed(["a cat"])[:, :3], exact[:, :3], rtol=0.02, atol=0.02)
+
+    def test_a_tokenizer_that_wants_sentencepiece(self):
+        error = ValueError("`tiktoken` is required to read a `tiktoken` file. Install it")
+        assert why(error) == (
+            "its T5 tokenizer is read by sentencepiece: pip install 'geodesic-lightning[t5]'"
+        )
 
 
 LONG = " ".join("abcdefghij"[k % 10] for k in range(290))
@@ -318,8 +335,6 @@ class TestPromptLength:
 
     def test_before_loading(self, folder, tmp_path):
         """Tokenizers and the index alone are there."""
-        import shutil
-
         for name, limit in (("flux", 512), ("pixart", 300)):
             place = tmp_path / name
             shutil.copytree(
