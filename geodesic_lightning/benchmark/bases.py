@@ -23,7 +23,7 @@ class Row:
     """A base at its own size.
 
     Attributes:
-        name: of the choice. latent: its shape. predicts: what the network does. times: the shape of its times.
+        name: of the choice. latent: its shape. predicts: what the network does.
         denoiser, texts, vae: millions of parameters.
         half, single: GB of all weights with 16-bit networks and a float32 VAE, and all in float32.
         sigma: σ of the path at the default noise level. level: at which σ is Stable Diffusion 2's.
@@ -107,5 +107,10 @@ def _level(model: Any) -> float:
     return (t + len(levels) // 50 - 1) / len(levels)  # Scheduler.timesteps, the other way round
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the table."""
     print(table(rows()))
+
+
+if __name__ == "__main__":
+    main()

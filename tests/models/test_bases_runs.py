@@ -13,7 +13,6 @@ import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
-from geodesic_lightning.decoding.morphs.lora import Lora
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.scheduler import Scheduler
@@ -76,7 +75,7 @@ def test_two_processes_solve_what_one_does(name, folder, tmp_path):
 
 
 class TestDecoders:
-    @NAMES
+    @pytest.mark.parametrize("name", ["flux", *SLOWLY])
     def test_attention_is_not_mixed_and_that_is_said_before_solving(self, name, folder, geodesic):
         done = geodesic(*words(name, folder, "decoder=attention_interpolation"))
         assert done.code == 1
@@ -93,11 +92,12 @@ class TestDecoders:
         assert done.code == 0, done.err
         assert len(list((done.folder / "frames").iterdir())) == 3
 
-    def test_but_not_in_pixart(self, folder):
+    def test_but_not_in_pixart_which_is_said_before_solving(self, folder, geodesic):
         pytest.importorskip("peft")
-        made = DiffusionModel(str(folder("pixart")), FEW, prediction="epsilon")
-        with pytest.raises(UserError, match="cannot be trained in a PixArtTransformer2DModel"):
-            Lora(rank=2, steps=1).fit(made, torch.zeros(2, 4, 8, 8), made.embed(["a", "b"]))
+        done = geodesic(*words("pixart", folder, "decoder=lora_interpolation"))
+        assert done.code == 1
+        assert "cannot be trained in a PixArtTransformer2DModel" in done.err
+        assert not (done.folder / "path.safetensors").exists()
 
 
 class TestWeights:

@@ -79,8 +79,11 @@ class MorphDecoder(Decoder):
             )
         if not 0 <= share <= 1:
             raise UserError(f"decoder.share: got {share}, expected a number from 0 to 1.")
-        if attention is not None and getattr(model, "denoiser", None) is not None:
-            check_mixable(model.denoiser, attention)  # now, not when a path has been solved
+        if getattr(model, "denoiser", None) is not None:  # now, not when a path has been solved
+            if attention is not None:
+                check_mixable(model.denoiser, attention)
+            if lora is not None or lora_unconditional is not None:
+                low_rank.check_trainable(model.denoiser)
         self.attention, self.share, self.adain, self.lora = attention, share, adain, lora
         self.lora_unconditional, self.guidance = lora_unconditional, guidance
         self.null_text = null_text

@@ -89,8 +89,7 @@ _DDIM, _FLOW = "DDIMScheduler", "FlowMatchEulerDiscreteScheduler"
 class Base(NamedTuple):
     """A pipeline's parts: classes by their names in diffusers and transformers, and settings.
 
-    Attributes:
-        texts: (name, class, settings) of the text encoders.
+    Of `texts`, the text encoders, each is (name, class, settings).
     """
 
     pipeline: str
