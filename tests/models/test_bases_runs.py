@@ -43,7 +43,8 @@ def nodes(run):
     return load_file(run / "path.safetensors")["nodes"]
 
 
-@pytest.mark.parametrize("name", ["flux", *SLOWLY])
+@pytest.mark.slow
+@NAMES
 def test_resumed_it_ends_with_the_nodes_of_the_run_that_was_never_stopped(name, folder, geodesic):
     whole = geodesic(*words(name, folder, "trainer.max_steps=4", "hydra.run.dir=whole"))
     begun = geodesic(*words(name, folder, "trainer.max_steps=2", "hydra.run.dir=begun"))

@@ -43,6 +43,8 @@ ROWS = {
     "flux": (513, 32),
     "flux_schnell": (257, 32),
 }
+TWINS = ("sd35", "flux_schnell")  # of sd3 and flux, which are tested each time
+KINDS = [pytest.param(n, marks=pytest.mark.slow) if n in TWINS else n for n in tiny.MAKERS]
 U = torch.linspace(0, 1, 3)
 SIZES = {"flux": 16, "flux_schnell": 16}  # no configuration says what FLUX was trained at
 
@@ -67,7 +69,7 @@ def random(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("name", tiny.MAKERS)
+@pytest.mark.parametrize("name", KINDS)
 class TestVerbs:
     def test_shapes(self, model, name):
         made, frames = model(name), shipped_pair("pair_cat")
