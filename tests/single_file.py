@@ -154,6 +154,12 @@ def transformer(network) -> dict:
         "ff.net.0.proj.": "x_block.mlp.fc1.", "ff.net.2.": "x_block.mlp.fc2.",
         "ff_context.net.0.proj.": "context_block.mlp.fc1.",
         "ff_context.net.2.": "context_block.mlp.fc2.",
+        # 3.5: normalised queries and keys, and a second attention of the image to itself
+        "attn.norm_q.": "x_block.attn.ln_q.", "attn.norm_k.": "x_block.attn.ln_k.",
+        "attn.norm_added_q.": "context_block.attn.ln_q.",
+        "attn.norm_added_k.": "context_block.attn.ln_k.",
+        "attn2.norm_q.": "x_block.attn2.ln_q.", "attn2.norm_k.": "x_block.attn2.ln_k.",
+        "attn2.to_out.0.": "x_block.attn2.proj.",
     }  # fmt: skip
     state, found = network.state_dict(), {}
     last = f"transformer_blocks.{network.config.num_layers - 1}."
@@ -167,10 +173,13 @@ def transformer(network) -> dict:
             continue
         _, number, rest = key.split(".", 2)
         into = f"joint_blocks.{number}."
-        for first, side in (("to_q", "x_block"), ("add_q_proj", "context_block")):
-            if rest.startswith(f"attn.{first}."):
+        for first, side in (
+            ("attn.to_q", "x_block"), ("attn.add_q_proj", "context_block"), ("attn2.to_q", "x_block"),
+        ):  # fmt: skip
+            if rest.startswith(f"{first}."):
                 parts = [state[key.replace(first, first.replace("q", c))] for c in "qkv"]
-                found[f"{into}{side}.attn.qkv.{rest.rpartition('.')[2]}"] = torch.cat(parts)
+                which = first.partition(".")[0]
+                found[f"{into}{side}.{which}.qkv.{rest.rpartition('.')[2]}"] = torch.cat(parts)
         for new, old in block.items():
             if rest.startswith(new):
                 end = key.startswith(last) and new == "norm1_context.linear."

@@ -42,6 +42,23 @@ def text_config(tokens, width: int = 32, act: str = "gelu", projection: int = 32
     )
 
 
+def t5(width: int = 32):
+    """A T5Tokenizer that knows letters and a word, and an encoder of that width for it."""
+    words = ["<pad>", "</s>", "<unk>", "▁", *LETTERS, *(f"▁{c}" for c in LETTERS), "▁cat"]
+    vocabulary = [(word, -float(len(word) < 3)) for word in words]
+    tokens = transformers.T5Tokenizer(vocab=vocabulary, extra_ids=0, model_max_length=512)
+    config = transformers.T5Config(
+        vocab_size=len(words),
+        d_model=width,
+        d_kv=8,
+        d_ff=32,
+        num_layers=1,
+        num_heads=2,
+        feed_forward_proj="gated-gelu",
+    )
+    return tokens, transformers.T5EncoderModel(config)
+
+
 def autoencoder(channels: int = 4, **options):
     from diffusers import AutoencoderKL
 
@@ -155,7 +172,8 @@ def sdxl():
     )
 
 
-def sd3():
+def sd3(**options):
+    """Stable Diffusion 3; options are those of its transformer."""
     from diffusers import (
         FlowMatchEulerDiscreteScheduler,
         SD3Transformer2DModel,
@@ -175,6 +193,7 @@ def sd3():
         caption_projection_dim=32,
         pooled_projection_dim=64,
         pos_embed_max_size=8,
+        **options,
     )
     vae = autoencoder(
         16,
@@ -197,7 +216,84 @@ def sd3():
     )
 
 
-MAKERS: dict[str, Callable] = {"sd15": sd15, "sd2": sd2, "sd2_v": sd2_v, "sdxl": sdxl, "sd3": sd3}
+def sd35():
+    """Stable Diffusion 3.5 medium: normalised queries and keys, two attentions in the first layer."""
+    return sd3(qk_norm="rms_norm", dual_attention_layers=(0,))
+
+
+def sd35_large():
+    """Stable Diffusion 3.5 large."""
+    return sd3(qk_norm="rms_norm")
+
+
+def pixart():
+    """PixArt-Σ; its 300 token states leave a width of 300 at least for their mask."""
+    from diffusers import DPMSolverMultistepScheduler, PixArtSigmaPipeline, PixArtTransformer2DModel
+
+    tokens, text = t5(304)
+    network = PixArtTransformer2DModel(
+        sample_size=8,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        in_channels=4,
+        out_channels=8,
+        cross_attention_dim=32,
+        caption_channels=304,
+        use_additional_conditions=False,
+    )
+    sampler = DPMSolverMultistepScheduler(beta_start=0.0001, beta_end=0.02)
+    return PixArtSigmaPipeline(tokens, text, autoencoder(scaling_factor=0.13025), network, sampler)
+
+
+def flux(guided: bool = True):
+    """FLUX.1 dev, or schnell."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+
+    network = FluxTransformer2DModel(
+        in_channels=64,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=32,
+        axes_dims_rope=(4, 4, 8),
+        guidance_embeds=guided,
+    )
+    vae = autoencoder(
+        16,
+        scaling_factor=0.3611,
+        shift_factor=0.1159,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    )
+    sampler = (
+        FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)
+        if guided
+        else FlowMatchEulerDiscreteScheduler(shift=1.0)
+    )
+    first, (tokens, text) = tokenizer(), t5()
+    return FluxPipeline(
+        sampler, vae, transformers.CLIPTextModel(text_config(first)), first, text, tokens, network
+    )
+
+
+def flux_schnell():
+    return flux(guided=False)
+
+
+MAKERS: dict[str, Callable] = {
+    "sd15": sd15,
+    "sd2": sd2,
+    "sd2_v": sd2_v,
+    "sdxl": sdxl,
+    "sd3": sd3,
+    "sd35": sd35,
+    "pixart": pixart,
+    "flux": flux,
+    "flux_schnell": flux_schnell,
+}
 
 
 def save(name: str, folder: Path, seed: int = 0) -> Path:

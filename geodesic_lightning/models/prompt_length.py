@@ -28,37 +28,43 @@ def check_long(long: str) -> None:
 
 
 def check(
-    tokenizer: Any, prompts: Sequence[str], long: str = "refuse", negative: bool = False
+    tokenizer: Any,
+    prompts: Sequence[str],
+    long: str = "refuse",
+    negative: bool = False,
+    longest: int | None = None,
 ) -> None:
     """Raise UserError for a prompt that the tokenizer would cut, or say what becomes of it.
 
     Args:
-        tokenizer: a CLIPTokenizer.
+        tokenizer: of the text encoder.
         prompts: as they are to be read.
         long: one of WAYS.
         negative: they are negative prompts, of which the beginning is enough.
+        longest: tokens that are read, with marks; None for the tokenizer's own number.
     """
     check_long(long)
-    limit = tokenizer.model_max_length
+    limit, marks = longest or tokenizer.model_max_length, tokenizer.num_special_tokens_to_add()
+    told_marks = "two of them mark start and end" if marks == 2 else "one of them marks the end"
     for prompt in dict.fromkeys(prompts):
-        count = len(ids(tokenizer, prompt)) + 2
+        count = len(ids(tokenizer, prompt)) + marks
         if count <= limit:
             continue
         told = (
             f"The prompt {_shortened(prompt)!r} has {count} tokens, the model's text encoder "
-            f"takes {limit} (two of them mark start and end)"
+            f"takes {limit} ({told_marks})"
         )
         if negative:
             log.warning("%s: the rest of this negative prompt is not read.", told)
         elif long == "refuse":
             raise UserError(
                 f"{told}: shorten it, or give condition.long_prompts=chunks ("
-                f"{chunk_count(tokenizer, prompt)} pieces) or truncate (the rest is not read)."
+                f"{chunk_count(tokenizer, prompt, longest)} pieces) or truncate (the rest is not read)."
             )
         elif long == "truncate":
             log.warning("%s: the rest of it is not read.", told)
         else:
-            log.info("%s: read in %d pieces.", told, chunk_count(tokenizer, prompt))
+            log.info("%s: read in %d pieces.", told, chunk_count(tokenizer, prompt, longest))
 
 
 def ids(tokenizer: Any, prompt: str) -> list[int]:
@@ -66,9 +72,10 @@ def ids(tokenizer: Any, prompt: str) -> list[int]:
     return tokenizer(prompt, add_special_tokens=False, truncation=False, verbose=False).input_ids
 
 
-def chunk_count(tokenizer: Any, prompt: str) -> int:
+def chunk_count(tokenizer: Any, prompt: str, longest: int | None = None) -> int:
     """Pieces that the prompt takes, at least 1."""
-    return max(1, -(-len(ids(tokenizer, prompt)) // (tokenizer.model_max_length - 2)))
+    room = (longest or tokenizer.model_max_length) - tokenizer.num_special_tokens_to_add()
+    return max(1, -(-len(ids(tokenizer, prompt)) // room))
 
 
 def chunks(tokenizer: Any, prompt: str, count: int) -> list[list[int]]:

@@ -33,12 +33,13 @@ def check_before_loading(
     if source is None or reads is unconditional or not any(texts):
         return
     check_installed(texts)
-    tokens = tokenizer(source)
-    if tokens is None:
+    counter = tokenizer(source)
+    if counter is None:
         return
+    tokens = counter.tokenizer
     asked = arguments(condition)
     texts = [plain(text) for text in ([" ".join(texts)] if asked.get("joint") else texts)]
     for word in read_embeddings(arguments(make_model).get("embeddings") or ()):
         tokens.add_tokens(word.tokens)
         texts = [text.replace(word.word, " ".join(word.tokens)) for text in texts]
-    check(tokens, texts, asked.get("long_prompts", "refuse"))
+    check(tokens, texts, asked.get("long_prompts", "refuse"), longest=counter.longest)

@@ -111,6 +111,8 @@ def _fingerprint(model: Any, latents: Tensor, settings: dict) -> str:
     """Hash of latents, settings, noise levels, and the first numbers of every frozen weight."""
     levels = [model.alpha_cumprod(t) for t in (0, model.timesteps // 2, model.timesteps - 1)]
     kind = {"prediction": getattr(model, "prediction", None), "levels": levels}
+    if told := getattr(model, "distilled_guidance", None):
+        kind["distilled_guidance"] = told
     digest = hashlib.sha256(json.dumps(settings | kind, sort_keys=True).encode())
     for tensor in [latents, *(p.detach().flatten()[:64] for p in model.parameters())]:
         digest.update(tensor.float().cpu().contiguous().numpy().tobytes())

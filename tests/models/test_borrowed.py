@@ -31,17 +31,20 @@ def pipe(name):
         warnings.simplefilter("ignore")
         torch.manual_seed(0)
         made = tiny.MAKERS[name]()
-        made.scheduler.set_timesteps(7)
+        made.scheduler.set_timesteps(7, **({"mu": 0.7} if name == "flux" else {}))
+        if name == "flux":
+            made.default_sample_size = 8  # what nothing but its class says
     denoiser = made.components.get("unet") or made.transformer
     denoiser.train()
     made.vae.decoder.train()
     denoiser.requires_grad_(False)
     next(denoiser.parameters()).requires_grad_(True)
-    # Text encoders put hooks of their own into their layers when they are first asked for all states.
-    more = {"prompt_2": None, "prompt_3": None} if name == "sd3" else {}
-    made.encode_prompt(
-        "a", device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False, **more
-    )
+    if name.startswith("sd"):
+        # Text encoders put hooks of their own into their layers when they are first asked for all states.
+        more = {"prompt_2": None, "prompt_3": None} if name == "sd3" else {}
+        made.encode_prompt(
+            "a", device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False, **more
+        )
     return made
 
 
@@ -81,7 +84,7 @@ def assert_same(before, after):
             assert part == after[name], name
 
 
-@pytest.mark.parametrize("name", ["sd15", "sd2_v", "sdxl", "sd3"])
+@pytest.mark.parametrize("name", ["sd15", "sd2_v", "sdxl", "sd3", "pixart", "flux"])
 def test_it_comes_back_as_it_was(name):
     pipeline = pipe(name)
     before = seen(pipeline)
@@ -101,11 +104,11 @@ def test_and_from_a_run_that_failed_and_ways_to_morph_that_reach_into_it():
     assert_same(before, seen(pipeline))
 
 
-@pytest.mark.parametrize("name", ["sd2", "sdxl", "sd3"])
+@pytest.mark.parametrize("name", ["sd2", "sdxl", "sd3", "pixart", "flux"])
 def test_it_is_the_model_that_its_folder_is(name, tmp_path):
     pipeline = pipe(name)
     pipeline.save_pretrained(tmp_path)
-    saved = DiffusionModel(str(tmp_path), Scheduler("ddim", 4))
+    saved = DiffusionModel(str(tmp_path), Scheduler("ddim", 4), size=16 if name == "flux" else None)
     with borrowed(pipeline, Scheduler("ddim", 4)) as lent:
         c = saved.embed(["a cat", "cat"])
         torch.testing.assert_close(lent.embed(["a cat", "cat"]), c)
@@ -117,17 +120,21 @@ def test_it_is_the_model_that_its_folder_is(name, tmp_path):
 
 @pytest.mark.parametrize(
     "kind", ["StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline", "StableDiffusionXLImg2ImgPipeline",
-             "StableDiffusionXLInpaintPipeline", "StableDiffusion3Img2ImgPipeline", "StableDiffusion3InpaintPipeline"],
+             "StableDiffusionXLInpaintPipeline", "StableDiffusion3Img2ImgPipeline", "StableDiffusion3InpaintPipeline",
+             "FluxImg2ImgPipeline", "FluxInpaintPipeline"],
 )  # fmt: skip
 def test_other_pipelines_of_the_same_parts(kind):
     made = getattr(diffusers, kind)
-    pipeline = pipe("sdxl" if "XL" in kind else "sd3" if "3" in kind else "sd2")
+    names = {"Flux": "flux", "XL": "sdxl", "3": "sd3", "": "sd2"}
+    pipeline = pipe(next(name for part, name in names.items() if part in kind))
     options = (
         {"requires_safety_checker": False} if made.__name__.startswith("StableDiffusionI") else {}
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         other = made(**pipeline.components, **options)
+    if kind.startswith("Flux"):
+        other.default_sample_size = pipeline.default_sample_size
     with borrowed(other) as lent, borrowed(pipeline) as same:
         c = same.embed(["cat"])
         assert torch.equal(lent.embed(["cat"]), c)

@@ -116,10 +116,10 @@ class TestBrokenFolders:
     def test_another_pipeline(self, folder):
         index = json.loads((folder / "model_index.json").read_text())
         (folder / "model_index.json").write_text(
-            json.dumps(index | {"_class_name": "FluxPipeline"})
+            json.dumps(index | {"_class_name": "AuraFlowPipeline"})
         )
         said = refusal(str(folder))
-        assert "its pipeline is FluxPipeline, expected one of StableDiffusionPipeline, " in said
+        assert "its pipeline is AuraFlowPipeline, expected one of StableDiffusionPipeline, " in said
 
     @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "tokenizer", "scheduler"])
     def test_a_part_is_missing(self, folder, part):
@@ -263,6 +263,17 @@ class TestWithoutEncoders:
         assert torch.equal(one.embed(["a cat"]), c)
         torch.testing.assert_close(one.noise_prediction(x, 9, c), whole.noise_prediction(x, 9, c))
         torch.testing.assert_close(one.decode(x), whole.decode(x))
+
+    def test_of_stable_diffusion_35(self, saved, tmp_path):
+        pipeline = loading.load(loading.Source(str(saved("sd35")))).pipeline
+        file = single_file.save_sd3(pipeline, tmp_path / "sd35.safetensors")
+        one = DiffusionModel(str(file), config=str(saved("sd35")), local_files_only=True)
+        whole, x = (
+            DiffusionModel(str(saved("sd35"))),
+            torch.linspace(-2, 2, 1024).reshape(1, 16, 8, 8),
+        )
+        c = whole.embed(["a cat"])
+        torch.testing.assert_close(one.noise_prediction(x, 9, c), whole.noise_prediction(x, 9, c))
 
     def test_a_configuration_without_them(self, bare, saved, tmp_path):
         config = tmp_path / "config"

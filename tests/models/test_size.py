@@ -44,6 +44,9 @@ def made(tmp_path_factory):
 KNOWN = {
     "sd2_v": "v_prediction",
     "sd3": "auto",
+    "sd35": "auto",
+    "flux": "auto",
+    "flux_schnell": "auto",
 }  # random weights predict nothing: what is tried would be said
 
 

@@ -19,6 +19,7 @@ class Diffusion:
     allow_pickle: bool = False
     without: list[str] = field(default_factory=list)
     prediction: str = "auto"
+    distilled_guidance: float = 1.0
     lora: Any = None
     lora_scale: Any = 1.0
     embeddings: Any = field(default_factory=list)

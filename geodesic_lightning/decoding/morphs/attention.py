@@ -169,6 +169,16 @@ class Processor:
         return attn.to_out[1](attn.to_out[0](out))
 
 
+def check_mixable(denoiser: Any, mixer: Mixes) -> None:
+    """Raise UserError unless the denoiser is a UNet with attention layers that the mixer takes."""
+    names = getattr(denoiser, "attn_processors", {})
+    if not hasattr(denoiser, "down_blocks") or not any(mixer.takes(name) for name in names):
+        raise UserError(
+            "decoder: attention can be mixed in Stable Diffusion 1, 2 and XL, whose denoiser is a UNet; "
+            "choose decoder=plain for this model."
+        )
+
+
 @contextmanager
 def mixing(denoiser: Any, mixer: Mixes) -> Iterator[None]:
     """Let the mixer stand in the layers it takes; afterwards the denoiser is as it was.
@@ -176,12 +186,8 @@ def mixing(denoiser: Any, mixer: Mixes) -> Iterator[None]:
     Raises:
         UserError: the denoiser is no UNet with attention layers of its own.
     """
-    before = dict(getattr(denoiser, "attn_processors", {}))
-    if not hasattr(denoiser, "down_blocks") or not any(mixer.takes(name) for name in before):
-        raise UserError(
-            "decoder: attention can be mixed in Stable Diffusion 1, 2 and XL, whose denoiser is a UNet; "
-            "choose decoder=plain for this model."
-        )
+    check_mixable(denoiser, mixer)
+    before = dict(denoiser.attn_processors)
     try:
         denoiser.set_attn_processor(
             {n: Processor(n, mixer) if mixer.takes(n) else p for n, p in before.items()}

@@ -12,7 +12,7 @@ from torch import Tensor
 from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.decoding.morphs import lora as low_rank
 from geodesic_lightning.decoding.morphs.adain import adain
-from geodesic_lightning.decoding.morphs.attention import Mixer, mixing
+from geodesic_lightning.decoding.morphs.attention import Mixer, check_mixable, mixing
 from geodesic_lightning.decoding.morphs.lora import Lora
 from geodesic_lightning.decoding.morphs.null_text import NullText, after
 from geodesic_lightning.errors import UserError
@@ -79,6 +79,11 @@ class MorphDecoder(Decoder):
             )
         if not 0 <= share <= 1:
             raise UserError(f"decoder.share: got {share}, expected a number from 0 to 1.")
+        if getattr(model, "denoiser", None) is not None:  # now, not when a path has been solved
+            if attention is not None:
+                check_mixable(model.denoiser, attention)
+            if lora is not None or lora_unconditional is not None:
+                low_rank.check_trainable(model.denoiser)
         self.attention, self.share, self.adain, self.lora = attention, share, adain, lora
         self.lora_unconditional, self.guidance = lora_unconditional, guidance
         self.null_text = null_text

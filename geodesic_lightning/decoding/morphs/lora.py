@@ -73,6 +73,7 @@ class Lora:
         """
         names = [self.name + end for end in (["both"] if self.joint else ["start", "end"])]
         _peft()
+        check_trainable(model.denoiser)
         if model.adapters:
             raise UserError(
                 f"decoder: low-rank weights are trained for these images, and the pipeline has its own "
@@ -133,6 +134,15 @@ class Lora:
             optimizer.step()
         for weight in weights:
             weight.requires_grad_(False)
+
+
+def check_trainable(denoiser: Any) -> None:
+    """Raise UserError for a denoiser to which diffusers adds no low-rank weights."""
+    if not hasattr(denoiser, "add_adapter"):
+        raise UserError(
+            f"decoder: low-rank weights cannot be trained in a {type(denoiser).__name__}, to which diffusers "
+            "adds none, expected Stable Diffusion or FLUX.1: choose decoder=plain."
+        )
 
 
 def diversity(steps: Tensor, apart: float) -> float:

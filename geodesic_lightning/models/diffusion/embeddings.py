@@ -70,7 +70,7 @@ def add_embeddings(pipeline: Any, embeddings: Sequence[Embedding]) -> None:
     """
     if not embeddings:
         return
-    if not hasattr(pipeline, "load_textual_inversion"):
+    if not hasattr(pipeline, "load_textual_inversion") or not hasattr(pipeline, "unet"):
         raise UserError(
             f"model.embeddings: {type(pipeline).__name__} takes none, expected Stable Diffusion 1, 2 or XL: "
             "leave model.embeddings=[]."

@@ -33,6 +33,8 @@ def why(error: BaseException, local_files_only: bool = False) -> str:
             "no plain .safetensors weights: where a repository has only those of a variant, give "
             f"model.variant=fp16, say; {SAFE}"
         )
+    if "tiktoken" in text and "required" in text:  # what transformers makes of a lone spiece.model
+        return "its T5 tokenizer is read by sentencepiece: pip install 'geodesic-lightning[t5]'"
     if local_files_only and "LocalEntryNotFoundError" in names:
         return "not in this machine's cache, and model.local_files_only=true"
     if names & {

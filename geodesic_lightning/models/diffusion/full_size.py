@@ -42,7 +42,7 @@ def make(folder: Path) -> Path:
         text = transformers.CLIPTextModel(transformers.CLIPTextConfig(**TEXT))
     make_pipeline: Any = StableDiffusionPipeline  # diffusers' own types leave out what may be None
     make_pipeline(
-        vae=_filled(vae), unet=_filled(unet), text_encoder=_filled(text), tokenizer=_tokenizer(),
+        vae=_filled(vae), unet=_filled(unet), text_encoder=_filled(text), tokenizer=tokenizer(),
         scheduler=DDIMScheduler(
             beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1,
             clip_sample=False, set_alpha_to_one=False,
@@ -62,7 +62,7 @@ def _filled(module: torch.nn.Module) -> torch.nn.Module:
     return module
 
 
-def _tokenizer() -> Any:
+def tokenizer() -> Any:
     """Letters alone; the text encoder's vocabulary is as large as it is for trained weights."""
     import transformers
 

@@ -29,6 +29,7 @@ from geodesic_lightning.models.diffusion.folder import (
     pointer_words,
 )
 from geodesic_lightning.models.diffusion.libraries import hub_answers, hushed, offline
+from geodesic_lightning.models.diffusion.network import Network
 from geodesic_lightning.models.diffusion.networks import FAMILIES
 from geodesic_lightning.models.diffusion.prediction import marked
 
@@ -42,9 +43,9 @@ WAYS = (
 # How the tensors of a component are named in a single file, by the families of such files.
 PLACES = {
     "text_encoder": ("cond_stage_model.", "conditioner.embedders.0.", "text_encoders.clip_l."),
-    "text_encoder_2": ("conditioner.embedders.1.", "text_encoders.clip_g."),
+    "text_encoder_2": ("conditioner.embedders.1.", "text_encoders.clip_g.", "text_encoders.t5xxl."),
     "text_encoder_3": ("text_encoders.t5xxl.",),
-    "vae": ("first_stage_model.",),
+    "vae": ("first_stage_model.", "vae."),
 }
 
 
@@ -128,13 +129,18 @@ def refuse_unreachable(source: Source) -> None:
     raise UserError(f"No weights could be loaded; tried {tried}. {WAYS}")
 
 
-def tokenizer(source: Source) -> Any:
+class Counter(NamedTuple):
+    """The tokenizer by which a prompt's length is judged, and the tokens that are read, None for its own."""
+
+    tokenizer: Any
+    longest: int | None
+
+
+def tokenizer(source: Source) -> Counter | None:
     """The first tokenizer that the candidates have, read without any weights; None if none has.
 
     Whatever is wrong with a candidate is said when its weights are loaded.
     """
-    import transformers
-
     for candidate in _listed(source.pretrained):
         single = expanded(candidate).is_file()
         for name in _listed(source.config) if single else [candidate]:
@@ -142,15 +148,26 @@ def tokenizer(source: Source) -> Any:
             where = str(folder) if folder.is_dir() else name
             try:
                 with hushed(), _connection(source, name) as reached:
-                    return transformers.CLIPTokenizer.from_pretrained(
-                        where,
-                        subfolder="tokenizer",
-                        revision=(None if single else source.revision) or "main",
-                        local_files_only=reached.local_files_only,
-                    )
+                    revision = (None if single else source.revision) or "main"
+                    hub = {"revision": revision, "local_files_only": reached.local_files_only}
+                    return _counter(where, hub)
             except Exception:
                 log.debug("No tokenizer of %s.", name)
     return None
+
+
+def _counter(where: str, hub: dict[str, Any]) -> Counter:
+    """The tokenizer that counts for the pipeline of a folder or repository; CLIP's where it does not say."""
+    import transformers
+    from diffusers import DiffusionPipeline
+
+    try:
+        index = DiffusionPipeline.load_config(where, **hub)
+    except OSError:
+        index = {}
+    family = FAMILIES.get(index.get("_class_name"), Network)
+    kind = getattr(transformers, index.get(family.reader, ("", "CLIPTokenizer"))[1])
+    return Counter(kind.from_pretrained(where, subfolder=family.reader, **hub), family.longest)
 
 
 def _listed(value: str | Sequence[str]) -> list[str]:
@@ -241,6 +258,8 @@ def _from_file_and(config: str, path: Path, source: Source) -> Loaded:
     hub = {"local_files_only": source.local_files_only}
     index = diffusers.DiffusionPipeline.load_config(where, **hub)
     family = _family(index.get("_class_name"))
+    if not hasattr(getattr(diffusers, family), "from_single_file"):
+        raise Refused(f"diffusers reads no single files of a {family}: give a diffusers folder")
     absent = {part for part, value in index.items() if isinstance(value, list) and value[0] is None}
     unwanted = {"feature_extractor", *source.without} & set(index)
     options: dict[str, Any] = {part: None for part in sorted(unwanted | absent)}

@@ -112,6 +112,12 @@ def _keys(file: Path) -> list[str]:
 
 
 def _fuse_by_diffusers(pipeline: Any, file: Path, scale: float) -> None:
+    if not hasattr(pipeline, "load_lora_weights"):
+        raise UserError(
+            f"model.lora: {file} is not in peft's layout (adapter_model.safetensors beside "
+            f"adapter_config.json), expected that for a {type(pipeline).__name__}, to which diffusers adds "
+            "no others: give it so, or null."
+        )
     if any(key.endswith(ALPHA) for key in _keys(file)):
         pipeline.load_lora_weights(_scaled(file), adapter_name="given")
     else:

@@ -31,8 +31,10 @@ from geodesic_lightning.models.diffusion import noise_schedule as levels
 from geodesic_lightning.models.diffusion.batching import Chunks
 from geodesic_lightning.models.diffusion.compiler import check_compiler
 from geodesic_lightning.models.diffusion.embeddings import add_embeddings, read_embeddings
+from geodesic_lightning.models.diffusion.few_steps import distilled_to_few, warning
 from geodesic_lightning.models.diffusion.libraries import hushed
 from geodesic_lightning.models.diffusion.lora_file import add_loras
+from geodesic_lightning.models.diffusion.network import Network
 from geodesic_lightning.models.diffusion.networks import network_of
 from geodesic_lightning.models.diffusion.placement import Lent, Placement, dtype_named
 from geodesic_lightning.models.diffusion.prediction import (
@@ -52,7 +54,7 @@ ROUGH = 4  # steps of a sketch
 
 
 class DiffusionModel:
-    """Stable Diffusion 1.x, 2.x, XL or 3 behind six verbs.
+    """A latent diffusion model of one of the families in networks.py, behind six verbs.
 
     Args:
         pretrained: a diffusers folder, a single .safetensors file or a hub id, or several to try in
@@ -71,6 +73,8 @@ class DiffusionModel:
         without: components to leave out, as text_encoder_3 and tokenizer_3.
         prediction: what the network predicts, epsilon, v_prediction or sample; auto takes the file's
             or configuration's word, and tries it with the first picture.
+        distilled_guidance: the weight of guidance that a network is told which was distilled from a guided
+            one (FLUX.1 dev); 1 is none.
         lora: low-rank weights to add for good, a folder or a .safetensors file, or several; lora_scale:
             how much, one number or one for each.
         embeddings: files of textual inversion, new words for prompts.
@@ -92,7 +96,7 @@ class DiffusionModel:
         adapters: low-rank weights that a loaded pipeline came with.
 
     Raises:
-        UserError: the weights are not to be had, or are not those of a Stable Diffusion.
+        UserError: the weights are not to be had, or are of another family.
     """
 
     def __init__(
@@ -110,6 +114,7 @@ class DiffusionModel:
         allow_pickle: bool = False,
         without: Sequence[str] = (),
         prediction: str = "auto",
+        distilled_guidance: float = 1.0,
         lora: str | Sequence[str] | None = None,
         lora_scale: float | Sequence[float] = 1.0,
         embeddings: str | Sequence[str] = (),
@@ -144,17 +149,24 @@ class DiffusionModel:
             )  # fmt: skip
             found = loading.load(source)
         pipeline, self.source, self._prediction_from = found
+        if sign := distilled_to_few(self.source, pipeline):
+            log.warning(warning(name, sign))
         with hushed():
             added = add_loras(pipeline, lora or [], lora_scale)
             add_embeddings(pipeline, words)
+        for _, file in added:
+            if sign := distilled_to_few(str(file)) or distilled_to_few(str(file.parent)):
+                log.warning(warning(file.name, sign))
         self.source += "".join(f" with {scale:g} × {file}" for scale, file in added)
         self.source += "".join(f" with the word {one.word} of {one.file}" for one in words)
         log.info("%s: weights of %s", name, self.source)
         self._network = network_of(pipeline)
+        self._network.weight = _distilled(distilled_guidance, self._network)
         self.adapters = tuple(getattr(self._network.denoiser, "peft_config", ())) if lent else ()
         self.guidance = self._network.guidance
         self._vae = pipeline.vae
-        self._levels = levels.of_scheduler(pipeline.scheduler)
+        self._schedule = pipeline.scheduler
+        self._levels = levels.of_scheduler(self._schedule, self._network.tokens)
         self._untried = prediction == "auto" and self._levels.shares is None
         if prediction != "auto":
             self._read_as(prediction, "setting")
@@ -179,10 +191,15 @@ class DiffusionModel:
         if compile:
             self._network.denoiser = torch.compile(self._network.denoiser)
         self._own_size, self._auto_size = self._network.image_size, wanted == "auto"
-        if isinstance(wanted, tuple):
-            self._network.resize(wanted)
-        self._begin_chunks()
         self.use(scheduler or Scheduler())
+        if isinstance(wanted, tuple):
+            self._resize(wanted)
+        self._begin_chunks()
+
+    @property
+    def distilled_guidance(self) -> float | None:
+        """The weight of guidance that the network is told, None for one that takes none."""
+        return self._network.weight if self._network.takes_guidance else None
 
     @property
     def prediction(self) -> str:
@@ -220,6 +237,13 @@ class DiffusionModel:
         self._begin_chunks()
         return self
 
+    def _resize(self, size: tuple[int, int]) -> None:
+        """Compute images of (height, width) px from now on, at the noise levels of that size."""
+        self._network.resize(size)
+        if levels.shifted(self._schedule):
+            self._levels = levels.of_scheduler(self._schedule, self._network.tokens)
+            self.use(self.scheduler)
+
     def _begin_chunks(self) -> None:
         """Where automatic batch sizes begin: a guess at what fits, by latents' and images' size."""
         plenty = 16 if self.device.type == "cuda" else 1
@@ -251,7 +275,7 @@ class DiffusionModel:
         if self._auto_size and frames.sizes:
             network = self._network
             size = own_shape(frames.sizes, self._own_size, network.multiple, network.most)
-            network.resize(size)
+            self._resize(size)
             self._begin_chunks()
         if said := frames.cropped(self.image_size):
             more = "" if self._auto_size else ", model.size=auto takes the pictures' own shape"
@@ -455,7 +479,8 @@ class DiffusionModel:
         Args:
             embedding: (n, rows, width) of what they show.
             seeds: n; the noise of each is the same on every device.
-            guidance: weight w of ε̂ = ε(∅) + w (ε(c) − ε(∅)) (Ho & Salimans, 2022); None is `self.guidance`.
+            guidance: weight w of ε̂ = ε(∅) + w (ε(c) − ε(∅)) (Ho & Salimans, 2022), or what a network that was
+                distilled from such sums is told; None is `self.guidance`.
 
         Returns:
             latents (n, *latent_shape).
@@ -467,6 +492,11 @@ class DiffusionModel:
             torch.randn(self.latent_shape, generator=torch.Generator().manual_seed(seed))
             for seed in seeds
         ]
+        above = self.scheduler.above(self._levels, self.timestep)
+        ladder = [self._ladder[-1], *(self._levels.at(t) for t in above)]
+        if self._network.distilled:
+            with self._network.guided(weight):
+                return self.descend(torch.stack(noise), self._under(embedding), ladder)
         blank = self.embed([""], negative=True)
         if blank.shape[1] != embedding.shape[1]:
             blank = self.lengthen(blank, embedding.shape[1])
@@ -476,8 +506,6 @@ class DiffusionModel:
             without, asked = self.noise_prediction(torch.cat([x, x]), t, both).chunk(2)
             return without + weight * (asked - without)
 
-        above = self.scheduler.above(self._levels, self.timestep)
-        ladder = [self._ladder[-1], *(self._levels.at(t) for t in above)]
         return self.descend(torch.stack(noise), guided, ladder)
 
     @torch.inference_mode()
@@ -549,3 +577,15 @@ class DiffusionModel:
         """All frozen weights."""
         for part in self._placement.parts.values():
             yield from part.parameters()
+
+
+def _distilled(weight: float, network: Network) -> float:
+    """model.distilled_guidance, or UserError where the network could not be told it."""
+    if not weight >= 0:
+        raise UserError(f"model.distilled_guidance: got {weight}, expected a number of at least 0.")
+    if weight != 1 and not network.takes_guidance:
+        raise UserError(
+            f"model.distilled_guidance: got {weight}, but this network is told no guidance, as FLUX.1 dev is: "
+            "leave 1."
+        )
+    return float(weight)

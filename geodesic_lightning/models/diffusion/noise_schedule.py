@@ -93,20 +93,19 @@ def of_flow(shares: Tensor) -> Levels:
     return Levels((1 - shares).square() / _radius(shares).square(), "flow", 1.0, shares)
 
 
-def of_scheduler(scheduler: Any) -> Levels:
+def of_scheduler(scheduler: Any, tokens: int = 0) -> Levels:
     """The levels that a pipeline's own scheduler was trained with.
+
+    Args:
+        scheduler: of diffusers.
+        tokens: of a latent, for a flow that shifts its levels with the image's size.
 
     Raises:
         UserError: a scheduler of another kind, or a prediction that is not known here.
     """
     name, config = type(scheduler).__name__, scheduler.config
     if name.startswith("FlowMatch"):
-        if config.get("use_dynamic_shifting"):
-            raise UserError(
-                f"This model's {name} shifts its noise levels with the image's size, expected "
-                "fixed levels as in Stable Diffusion 3: take another model."
-            )
-        return of_flow(type(scheduler).from_config(config).sigmas.flip(0))
+        return of_flow(_flow_shares(type(scheduler).from_config(config), tokens).flip(0))
     if "beta_start" not in config:
         raise UserError(
             f"This model's scheduler is {name}, expected one with the betas of a diffusion or a "
@@ -123,6 +122,30 @@ def of_scheduler(scheduler: Any) -> Levels:
     return Levels(
         ddim.alphas_cumprod.double(), ddim.config.prediction_type, float(ddim.final_alpha_cumprod)
     )
+
+
+def shifted(scheduler: Any) -> bool:
+    """The scheduler's levels go by the image's size."""
+    return bool(scheduler.config.get("use_dynamic_shifting"))
+
+
+def _flow_shares(scheduler: Any, tokens: int) -> Tensor:
+    """s (T,), falling from 1; with dynamic shifting as diffusers' pipelines ask for it.
+
+    s' = 1/(1 + e^−μ (1/s − 1)), with μ linear in the number of tokens.
+    """
+    if not shifted(scheduler):
+        return scheduler.sigmas
+    from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+
+    config = scheduler.config
+    names = ("base_image_seq_len", "max_image_seq_len", "base_shift", "max_shift")
+    total = config.num_train_timesteps
+    even = [1 - k / total for k in range(total)]
+    scheduler.set_timesteps(
+        sigmas=even, mu=calculate_shift(tokens, *(config[name] for name in names))
+    )
+    return scheduler.sigmas[:-1]
 
 
 def _level(t: int, alpha: float) -> Level:

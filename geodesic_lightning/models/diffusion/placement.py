@@ -92,6 +92,8 @@ class Placement:
         rest = torch.device("cpu") if self.offload else device
         for name, part in self.parts.items():
             part.to(rest, self.dtype_of(name))
+            if self.dtype_of(name) == torch.float16:
+                _spare(part)
 
     def dtype_of(self, name: str) -> torch.dtype:
         """The precision of a part."""
@@ -108,3 +110,11 @@ class Placement:
                 part.to("cpu")
         for name in names:
             self.parts[name].to(self.device)
+
+
+def _spare(part: nn.Module) -> None:
+    """Layers back in float32 which their own library says overflow in float16, as one of T5's does."""
+    kept = getattr(part, "_keep_in_fp32_modules", None) or ()
+    for name, module in part.named_modules():
+        if name.rpartition(".")[2] in kept:
+            module.float()
