@@ -6,6 +6,7 @@ import re
 from functools import partial
 from io import BytesIO
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
@@ -60,6 +61,24 @@ def test_a_solution_shows_itself(tmp_path):
         solution.video(tmp_path / "film.gif")
     with pytest.raises(UserError, match=r"a name in \.mp4, \.webp or \.gif"):
         solution.video(tmp_path / "film.avi")
+
+
+def test_a_solution_has_the_page_that_a_run_leaves(tmp_path):
+    solution = interpolate(*ENDS, model=ExactModel("ring"), frames=3, segments=4)
+    steps = [step["score_evaluations"] for step in solution.history]
+    assert steps == sorted(steps)
+    assert steps[-1] == solution.evaluations
+    page = solution.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 5  # density, speed, residual; length and excess while solving
+    assert f"{solution.evaluations:,}" in page
+    kind, film = re.search(r'src="data:(video/mp4|image/gif);base64,([^"]+)"', page).groups()
+    assert kind == "video/mp4"
+    (tmp_path / "film.mp4").write_bytes(base64.b64decode(film))
+    assert len(list(iio.imiter(tmp_path / "film.mp4"))) == 3
+    with pytest.raises(UserError, match=r"report\.html is there already"):
+        solution.report(tmp_path / "report.html")
+    with pytest.raises(UserError, match=r"a name in \.html"):
+        solution.report(tmp_path / "report.pdf")
 
 
 def test_the_ends_are_the_given_images():
