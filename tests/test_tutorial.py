@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+from inspect import isfunction
 from pathlib import Path
 
 import nbformat
@@ -46,7 +47,7 @@ def test_what_it_imports_and_sets_is_there(tutorial):
                 assert all(hasattr(module, alias.name) for alias in node.names)
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 function = getattr(geodesic_lightning, node.func.id, None)
-                if node.func.id in geodesic_lightning._API:
+                if isfunction(function):
                     called.add(node.func.id)
                     settings = geodesic_lightning.Settings.__annotations__
                     known = {*settings, *function.__annotations__}
