@@ -1,8 +1,9 @@
 """The documentation site: `python -m sphinx -WEq docs docs/_build`, no network needed (CONTRIBUTING.md).
 
-The pages are docs/*.md and the notebook docs/tutorial.ipynb, which is not run. The reference is
-made from docstrings, a page a room, and always of what is there: `write_reference` lists the modules at
-every build. Docstrings are plain text with formulas in indented blocks; `as_restructured_text` is all that Sphinx has to be told about them.
+The pages are docs/*.md and the notebook docs/tutorial.ipynb, which is not run. The reference is made
+from docstrings, a page a room, and always of what is there: `write_reference` lists the modules at
+every build. Docstrings are plain text with formulas in indented blocks; `as_restructured_text` is all
+that Sphinx has to be told about them.
 """
 
 import re
