@@ -6,13 +6,13 @@ import re
 from functools import partial
 from io import BytesIO
 
-import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from geodesic_lightning import api, forget, interpolate, mean, through
+from geodesic_lightning.data.clip import clip
 from geodesic_lightning.data.frames import SHIPPED
 from geodesic_lightning.data.read_image import read_image
 from geodesic_lightning.decoding.morphs.decoder import morph
@@ -74,7 +74,7 @@ def test_a_solution_has_the_page_that_a_run_leaves(tmp_path):
     kind, film = re.search(r'src="data:(video/mp4|image/gif);base64,([^"]+)"', page).groups()
     assert kind == "video/mp4"
     (tmp_path / "film.mp4").write_bytes(base64.b64decode(film))
-    assert len(list(iio.imiter(tmp_path / "film.mp4"))) == 3
+    assert len(clip(tmp_path / "film.mp4")) == 3
     with pytest.raises(UserError, match=r"report\.html is there already"):
         solution.report(tmp_path / "report.html")
     with pytest.raises(UserError, match=r"a name in \.html"):
