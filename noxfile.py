@@ -4,10 +4,12 @@
     tests-3.11 … 3.13     the newest dependencies that pip finds, on each Python that is there
     ui                    the page, whose Gradio holds Pillow back
     tests_lowest          the lowest versions that pyproject.toml allows, on the lowest Python
+    package-3.11, 3.13    what is published, wheel and sdist, installed alone and run in an empty folder
 
 Sessions whose Python is not there are skipped, and nox says so.
 """
 
+import shutil
 import tomllib
 from itertools import chain
 from pathlib import Path
@@ -65,6 +67,36 @@ def tests_lowest(session: nox.Session) -> None:
     session.install("--constraint", str(pins), "--editable", ".[dev]")
     # Warnings are no errors here: old packages use what newer ones under them have deprecated.
     session.run("python", "-m", "pytest", "-W", "default", *session.posargs)
+
+
+@nox.session(python=[PYTHONS[0], PYTHONS[-1]])
+@nox.parametrize("kind", ["wheel", "sdist"])
+def package(session: nox.Session, kind: str) -> None:
+    """Installed from what is published, without extras: the command and the Python interface in an empty folder."""
+    home = Path(session.create_tmp()).resolve()
+    made, empty = home / "dist", home / "empty"
+    for folder in (made, empty):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    session.install("build>=1.2.1")
+    session.run("python", "-m", "build", f"--{kind}", "--outdir", str(made))
+    (file,) = made.iterdir()
+    session.install(str(file))
+    session.chdir(empty)
+    session.run("geodesic", "data=pair_cat", "solver.frames=3", "logger=csv", "hydra.run.dir=run")
+    session.run("python", "-c", CALL)
+    left = {place.name for place in empty.iterdir()}
+    if left != {"run", "morph"}:
+        session.error(f"got {sorted(left)} in the folder, expected run and morph")
+
+
+CALL = """
+from geodesic_lightning import interpolate
+from geodesic_lightning.data.frames import SHIPPED
+
+pair = SHIPPED / "pair_ears_start.png", SHIPPED / "pair_ears_end.png"
+interpolate(*pair, segments=4, frames=3).save("morph")
+"""
 
 
 def lowest() -> list[str]:

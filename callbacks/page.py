@@ -44,7 +44,7 @@ class Page(Final):
 
     def write(self, trainer: Trainer, solver: Any) -> None:
         """Gather, render, write."""
-        from geodesic_lightning.report.run_page import Film, Run, render
+        from geodesic_lightning.report.run_page import Film, Run, first_curves, render
 
         folder, summary = Path(self.folder), solver.summary()
         whole = solver.frames()
@@ -59,7 +59,7 @@ class Page(Final):
             films,
             _bytes(folder / "strip.png"),
             _bytes(folder / "picture.png"),
-            _first(solver),
+            first_curves(solver.start),
             solver.start_name,
             [*self.history, dict(solver.report)],
         )
@@ -85,19 +85,6 @@ def _other(solver: Any) -> tuple[str, torch.Tensor] | None:
         return None if frames is None else ("geodesic between its ends", frames)
     frames = solver.start_film() if solver.name == "bvp" else None
     return None if frames is None else (solver.start_name, frames)
-
-
-def _first(solver: Any) -> dict[str, list[float]]:
-    """The curves of the path that solving started from."""
-    m = solver.start
-    if m is None:
-        return {}
-    return {
-        "u": m.u.tolist(),
-        "log_density": m.log_density.tolist(),
-        "metric_speed": m.metric_speed.tolist(),
-        "residual": m.turning.tolist(),
-    }
 
 
 def _command(folder: Path) -> str:

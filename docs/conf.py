@@ -1,8 +1,9 @@
 """The documentation site: `python -m sphinx -WEq docs docs/_build`, no network needed (CONTRIBUTING.md).
 
-The pages are docs/*.md. The reference is made from docstrings, a page a room, and always of what is
-there: `write_reference` lists the modules at every build. Docstrings are plain text with formulas in
-indented blocks; `as_restructured_text` is all that Sphinx has to be told about them.
+The pages are docs/*.md and the notebook docs/tutorial.ipynb, which is not run. The reference is made
+from docstrings, a page a room, and always of what is there: `write_reference` lists the modules at
+every build. Docstrings are plain text with formulas in indented blocks; `as_restructured_text` is all
+that Sphinx has to be told about them.
 """
 
 import re
@@ -22,8 +23,10 @@ project = "Geodesic Lightning"
 author = "The Geodesic Lightning authors"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
+nb_execution_mode = "off"  # `-D nb_execution_mode=force` runs the tutorial, and shows its films
+nb_merge_streams = True
 myst_heading_anchors = 3
 highlight_language = "none"
 

@@ -50,6 +50,7 @@ from geodesic_lightning.protocols import (
 )
 from geodesic_lightning.report import files, notebook
 from geodesic_lightning.report.curves import draw
+from geodesic_lightning.report.run_page import Film, Run, first_curves, render
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Score
 from geodesic_lightning.score.fields import Contrast, NoiseFree, NoisePrediction, ScoreDistillation
@@ -147,6 +148,7 @@ class Solution:
         summary: everything that the command line's summary.json says.
         tensors: what path.safetensors holds.
         measured, first: the path as it was measured, and as it was before solving.
+        history: figures of every step of solving by name, as in metrics.csv.
     """
 
     frames: Tensor
@@ -159,6 +161,7 @@ class Solution:
     tensors: dict[str, Tensor]
     measured: Measurement | None = None
     first: Measurement | None = None
+    history: Sequence[dict[str, float]] = ()
 
     def __repr__(self) -> str:
         count, _, height, width = self.frames.shape
@@ -195,6 +198,25 @@ class Solution:
         if self.measured is None:
             raise UserError("curves: this solution was not measured, expected one that was solved.")
         files.write_image(self._curves(self.measured), file)
+        return file
+
+    def report(self, path: str | FilePath = "report.html", fps: float = 12) -> FilePath:
+        """Write the page that a run leaves: film, frames, curves and summary in one file; returns it.
+
+        Raises:
+            UserError: there is such a file already, it cannot be written, or its name ends otherwise.
+        """
+        file = _new(path)
+        if file.suffix.lower() not in (".html", ".htm"):
+            raise UserError(f"{file}: expected a name in .html: change the name.")
+        page = Run(
+            self.summary,
+            films=[Film(str(self.summary.get("solver", "path")), notebook.mp4(self.frames, fps))],
+            strip=notebook.png(files.strip(self.frames)),
+            first=first_curves(self.first),
+            history=self.history,
+        )
+        files.write_text(file, render(page))
         return file
 
     def _curves(self, measured: Measurement) -> Tensor:
@@ -548,13 +570,15 @@ def _by_name(key: Key, scheduler: Scheduler, condition: MakeCondition, given: Fr
     return make(scheduler=scheduler)
 
 
-def _telling(progress: Progress) -> Any:
-    """A callback that hands on what the solver has reported of the step before."""
+def _telling(history: list[dict[str, float]], progress: Progress | None) -> Any:
+    """A callback that keeps, and hands on, what the solver has reported of the step before."""
     from lightning.pytorch.callbacks import LambdaCallback
 
     def tell(trainer: Any, solver: Solver, *_: object) -> None:
         if solver.report:
-            progress(trainer.global_step, dict(solver.report))
+            history.append(dict(solver.report))
+            if progress is not None:
+                progress(trainer.global_step, dict(solver.report))
 
     return LambdaCallback(on_train_batch_start=tell, on_train_end=tell)
 
@@ -563,12 +587,13 @@ def solved(solver: Solver, device: torch.device, progress: Progress | None = Non
     """Run the solver under a quiet Trainer and gather what came of it."""
     import lightning
 
+    history: list[dict[str, float]] = []
     with quiet():
         trainer = lightning.Trainer(
             accelerator="gpu" if device.type == "cuda" else device.type,
             devices=[device.index or 0] if device.type == "cuda" else 1,
             max_epochs=1,
-            callbacks=[] if progress is None else [_telling(progress)],
+            callbacks=[_telling(history, progress)],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -590,4 +615,5 @@ def solved(solver: Solver, device: torch.device, progress: Progress | None = Non
         tensors=files.path_tensors(path),
         measured=measured,
         first=solver.start,
+        history=history,
     )

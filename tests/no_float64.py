@@ -99,13 +99,23 @@ class Device(TorchDispatchMode):
 
 
 class Literals(TorchFunctionMode):
-    """`torch.tensor(numbers, device=…)` by way of the CPU: on "meta" torch itself would make it empty."""
+    """Numbers that torch itself puts on the device, by way of the CPU: on "meta" they would be lost.
+
+    As in `torch.tensor(numbers, device=…)`, `x.new_tensor(numbers)`, `x[[numbers]]`.
+    """
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
         kwargs = dict(kwargs or {})
         if function in (torch.tensor, torch.as_tensor) and kwargs.get("device") is not None:
             device = torch.device(kwargs.pop("device"))
             return function(*args, **kwargs).to(device)
+        if function is torch.Tensor.new_tensor and isinstance(args[0], OnDevice):
+            kind = kwargs.pop("dtype", None) or args[0].dtype
+            return torch.tensor(*args[1:], dtype=kind, **kwargs).to(DEVICE)
+        if function is torch.Tensor.__getitem__ and isinstance(args[0], OnDevice):
+            index = args[1] if isinstance(args[1], tuple) else (args[1],)
+            index = tuple(torch.tensor(i) if isinstance(i, list) else i for i in index)
+            return function(args[0], index, **kwargs)
         return function(*args, **kwargs)
 
 

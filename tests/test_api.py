@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from geodesic_lightning import api, forget, interpolate, mean, through
+from geodesic_lightning.data.clip import clip
 from geodesic_lightning.data.frames import SHIPPED
 from geodesic_lightning.data.read_image import read_image
 from geodesic_lightning.decoding.morphs.decoder import morph
@@ -60,6 +61,24 @@ def test_a_solution_shows_itself(tmp_path):
         solution.video(tmp_path / "film.gif")
     with pytest.raises(UserError, match=r"a name in \.mp4, \.webp or \.gif"):
         solution.video(tmp_path / "film.avi")
+
+
+def test_a_solution_has_the_page_that_a_run_leaves(tmp_path):
+    solution = interpolate(*ENDS, model=ExactModel("ring"), frames=3, segments=4)
+    steps = [step["score_evaluations"] for step in solution.history]
+    assert steps == sorted(steps)
+    assert steps[-1] == solution.evaluations
+    page = solution.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 5  # density, speed, residual; length and excess while solving
+    assert f"{solution.evaluations:,}" in page
+    kind, film = re.search(r'src="data:(video/mp4|image/gif);base64,([^"]+)"', page).groups()
+    assert kind == "video/mp4"
+    (tmp_path / "film.mp4").write_bytes(base64.b64decode(film))
+    assert len(clip(tmp_path / "film.mp4")) == 3
+    with pytest.raises(UserError, match=r"report\.html is there already"):
+        solution.report(tmp_path / "report.html")
+    with pytest.raises(UserError, match=r"a name in \.html"):
+        solution.report(tmp_path / "report.pdf")
 
 
 def test_the_ends_are_the_given_images():

@@ -22,7 +22,13 @@ from omegaconf import DictConfig, OmegaConf
 from geodesic_lightning import __version__
 from geodesic_lightning.cli import config, help_page, launch_processes, sweep
 from geodesic_lightning.cli.compose import CONF, early
-from geodesic_lightning.cli.machine import at_home, forgiving_terminal, process_count, settled_seed
+from geodesic_lightning.cli.machine import (
+    at_home,
+    forgiving_terminal,
+    process_count,
+    settled_seed,
+    without_a_home,
+)
 from geodesic_lightning.cli.resume import (
     Terminated,
     check_resumable,
@@ -251,6 +257,7 @@ def main(began: float | None = None) -> None:
     # Idle threads of OpenMP wait asleep: where other programs want the cores too, waiting awake costs both dearly.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     forgiving_terminal()
+    without_a_home()
     sys.argv[1:] = as_typed(at_home(sys.argv[1:]), CONF)
     known = early(sys.argv[1:])
     if known.resume:

@@ -1,15 +1,21 @@
-"""What a run takes from its machine: a seed, a number of processes, a terminal that may not know every letter."""
+"""What a run takes from its machine: a seed, a number of processes, a home that may
+not be there, a terminal that may not know every letter.
+"""
 
+import atexit
 import os
 import random
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
 from geodesic_lightning.errors import UserError
 
 SEEDS = 2**32  # what Lightning's seed_everything takes
+NOWHERE = "/nonexistent"  # the home of users without one, as Debian has it
 
 
 def settled_seed(seed: int, former: int | None = None) -> int:
@@ -67,6 +73,31 @@ def at_home(words: Sequence[str]) -> list[str]:
     return [
         re.sub(r"""^([\w.+/@-]+=["']?)~(?=/|["']?$)""", rf"\g<1>{home}", word) for word in words
     ]
+
+
+def without_a_home() -> None:
+    """Where there is no home, or none to write to, let libraries get on without one, and in silence.
+
+    A container's user often has none. Where the system knows of none at all, W&B ends the run; where
+    one cannot be written to, Matplotlib warns at length: its cache is then in a folder that is gone at the
+    end. Weights are not kept so: HF_HOME says where they are.
+    """
+    home = os.path.expanduser("~")
+    if os.path.isabs(home) and _writable(home):
+        return
+    if not os.path.isabs(home):
+        os.environ["HOME"] = NOWHERE
+    if "MPLCONFIGDIR" not in os.environ:
+        os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="geodesic-matplotlib-")
+        atexit.register(shutil.rmtree, os.environ["MPLCONFIGDIR"], ignore_errors=True)
+
+
+def _writable(folder: str) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def forgiving_terminal() -> None:

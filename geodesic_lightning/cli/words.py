@@ -20,6 +20,9 @@ from hydra.core.override_parser.types import Override
 
 from geodesic_lightning.cli import config
 
+# Signs that make ${ text. A run resolves its settings, Hydra those of what it makes, and reading them does
+# once more, twice in a list: of seven signs three are left, one, none.
+ALONE, LISTED = 7, 15
 TEXT, TEXTS, NUMBERS, OTHER = "text", "list of texts", "list of numbers", "other"
 
 
@@ -51,18 +54,20 @@ def quoted(word: str) -> str:
     kinds = _kinds(key.lstrip("+"))
     if not sign or not kinds or value in ("", "null") or _in_quotes(value):
         return word
-    read = _read(word)
+    read, refers = _read(word), "prompt" in key.rpartition(".")[2] and "${" in value
     if read is None and value.startswith("[") and not value.endswith("]") and kinds != {TEXT}:
         return word  # a list that is not finished, which Hydra tells
     if value.startswith("[") and value.endswith("]") and kinds & {TEXTS, OTHER}:
-        if read is not None and (OTHER in kinds or _texts(read)):
+        if read is not None and (OTHER in kinds or _texts(read)) and not refers:
             return word
-        parts = [part if _in_quotes(part) else quote(part) for part in _split(value[1:-1])]
+        parts = [
+            part if _in_quotes(part) else quote(part, refers * LISTED)
+            for part in _split(value[1:-1])
+        ]
         return f"{key}=[{','.join(parts)}]" if TEXTS in kinds or read is None else word
-    prompt = "prompt" in key.rpartition(".")[2]
     if kinds <= {TEXT, NUMBERS}:
         plain = read is not None and not read.is_sweep_override() and _as(read, value, kinds)
-        return word if plain and not (prompt and "${" in value) else f"{key}={quote(value, prompt)}"
+        return word if plain and not refers else f"{key}={quote(value, refers * ALONE)}"
     number = (
         read is not None and isinstance(read.value(), int | float) and "_" in value
     )  # 2024_01_15
@@ -94,12 +99,11 @@ def _in_quotes(value: str) -> bool:
     return len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
 
 
-def quote(value: str, literal: bool = False) -> str:
-    """In double quotes, as Hydra's grammar has them; with `literal` ${…} is no reference but text."""
+def quote(value: str, signs: int = 0) -> str:
+    """In double quotes, as Hydra's grammar has them; with `signs` before it ${…} is no reference but text."""
     inside = re.sub(r'(\\*)("|$)', lambda m: 2 * m[1] + ('\\"' if m[2] else ""), value.strip())
-    if literal:
-        # Three: a run resolves its settings once, and what it then reads is resolved again.
-        inside = re.sub(r"(?<!\\)\$\{", r"\\\\\\${", inside)
+    if signs:
+        inside = re.sub(r"(?<!\\)\$\{", lambda _: signs * "\\" + "${", inside)
     return f'"{inside}"'
 
 

@@ -27,7 +27,7 @@ def weights(u: Tensor, places: Sequence[float], share: float = SHARE) -> Tensor:
     ends = at.new_tensor([0.0, 1.0])
     before = at - torch.cat([ends[:1], at[:-1]])
     after = torch.cat([at[1:], ends[1:]]) - at
-    away = u.double().cpu()[:, None] - at
+    away = u.cpu().double()[:, None] - at
     gap = share * torch.where(away < 0, before, after)
     s = torch.where(away == 0, 0.0, away.abs() / gap.clamp_min(1e-12)).clamp_max(1.0)
     return (1 + torch.cos(torch.pi * s)) / 2

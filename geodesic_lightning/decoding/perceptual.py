@@ -39,6 +39,7 @@ Perceptual = Callable[[Any, Tensor], Tensor]
 DEPTHS = (0, 1, 2, 4, 6)  # stages of EfficientNet-Lite0: the last of each resolution, 1/2 to 1/32
 SIDE = 224  # of the photographs it was trained on, pixels
 MANY = 8  # images at a time
+EXACT = ("cpu", "cuda")  # devices that have float64: Apple's GPUs have not
 
 
 def embedded(model: Any, images: Tensor) -> Tensor:
@@ -139,10 +140,10 @@ def squared(features: Sequence[Tensor]) -> Tensor:
     """d² between neighbours among n images, from features (n, C, H, W) a layer: (n−1,) float64."""
     total: Tensor | float = 0.0
     for layer in features:
-        layer = layer.double()
+        layer = layer.double() if layer.device.type in EXACT else layer.float()
         unit = layer / layer.norm(dim=1, keepdim=True).clamp_min(1e-12)
         total = total + (unit[1:] - unit[:-1]).square().sum(1).flatten(1).mean(1)
-    return torch.as_tensor(total).cpu()
+    return torch.as_tensor(total).cpu().double()
 
 
 def distances(features: Sequence[Tensor]) -> Tensor:

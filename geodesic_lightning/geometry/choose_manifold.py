@@ -91,9 +91,10 @@ def _means(name: str, ends: Tensor) -> tuple[float, ...]:
         )
     if not torch.isfinite(ends).all():
         raise UserError("The latents are not finite: check the images and the model's weights.")
-    return tuple(ends.double().mean((0, 2, 3)).tolist())
+    return tuple(ends.cpu().double().mean((0, 2, 3)).tolist())
 
 
 def _deviations(ends: Tensor) -> Tensor:
     """Of every channel from its mean over the pixels: (n, C, H·W) float64."""
-    return ends.double().flatten(2) - ends.double().flatten(2).mean(-1, keepdim=True)
+    pixels = ends.cpu().double().flatten(2)
+    return pixels - pixels.mean(-1, keepdim=True)

@@ -153,7 +153,7 @@ class HeldMeans:
     def restoring(self, x: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and shift (n, C): the deviations by the inner manifold's scale, the means to their own."""
         count = len(self.means)
-        means, rest = own[:, :count].double().cpu(), own[:, count:]
+        means, rest = own[:, :count].cpu().double(), own[:, count:]
         scale, _ = self.inner.restoring(self.deviations(x), rest)
         scale = scale.repeat_interleave(count // scale.shape[1], -1)
         return scale, means - scale * scale.new_tensor(self.means)

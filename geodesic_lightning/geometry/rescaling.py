@@ -11,8 +11,8 @@ from torch import Tensor
 
 def norm_ratio(x: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
     """Scale (n, 1) from points x (n, d) to norms own (n,) or (n, 1), 1 for the origin, and no shift."""
-    radius = x.norm(dim=-1).double().cpu()
-    factors = torch.where(radius > 0, own.reshape(-1).double().cpu() / radius, 1.0)[:, None]
+    radius = x.norm(dim=-1).cpu().double()
+    factors = torch.where(radius > 0, own.reshape(-1).cpu().double() / radius, 1.0)[:, None]
     return factors, torch.zeros_like(factors)
 
 

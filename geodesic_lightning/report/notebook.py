@@ -1,4 +1,4 @@
-"""A film and pictures as HTML for a notebook, which refers to nothing outside itself."""
+"""A film and pictures in memory, and as HTML for a notebook, which refers to nothing outside itself."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import io
 import tempfile
 from pathlib import Path
 
-from PIL import Image
 from torch import Tensor
 
-from geodesic_lightning.report.files import to_picture, write_animation
+from geodesic_lightning.report.files import to_picture, write_animation, write_video
 from geodesic_lightning.report.run_page import encoded
 
-__all__ = ["shown"]
+__all__ = ["mp4", "png", "shown"]
 
 
 def shown(frames: Tensor, picture: Tensor | None, words: str, fps: float = 12) -> str:
@@ -29,13 +28,20 @@ def shown(frames: Tensor, picture: Tensor | None, words: str, fps: float = 12) -
         write_animation(frames, film, fps)
         parts = [_image(film.read_bytes(), "webp", "film"), f"<p>{html.escape(words)}</p>"]
     if picture is not None:
-        parts.append(_image(_png(to_picture(picture)), "png", "curves along the path"))
+        parts.append(_image(png(picture), "png", "curves along the path"))
     return f"<div>{''.join(parts)}</div>"
 
 
-def _png(picture: Image.Image) -> bytes:
+def mp4(frames: Tensor, fps: float) -> bytes:
+    """The film of frames (n, 3, H, W) in [0, 1]; a gif where no .mp4 can be written."""
+    with tempfile.TemporaryDirectory() as folder:
+        return write_video(frames, Path(folder) / "film.mp4", fps).read_bytes()
+
+
+def png(image: Tensor) -> bytes:
+    """An image (3, H, W) in [0, 1]."""
     written = io.BytesIO()
-    picture.save(written, "PNG")
+    to_picture(image).save(written, "PNG")
     return written.getvalue()
 
 

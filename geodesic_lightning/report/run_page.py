@@ -14,6 +14,8 @@ from geodesic_lightning.report.charts import Line, chart
 if TYPE_CHECKING:
     from jinja2 import Template
 
+    from geodesic_lightning.functional.quadrature import Measurement
+
 
 @dataclass(frozen=True)
 class Film:
@@ -66,6 +68,18 @@ def render(run: Run) -> str:
         charts=charts(run),
         rows=list(rows(run.summary)),
     )
+
+
+def first_curves(start: Measurement | None) -> dict[str, list[float]]:
+    """Curves of the path that solving started from, as Run.first has them; {} where it was not measured."""
+    if start is None:
+        return {}
+    return {
+        "u": start.u.tolist(),
+        "log_density": start.log_density.tolist(),
+        "metric_speed": start.metric_speed.tolist(),
+        "residual": start.turning.tolist(),
+    }
 
 
 def charts(run: Run) -> list[str]:

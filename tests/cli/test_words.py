@@ -3,6 +3,7 @@
 import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import instantiate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,14 +60,13 @@ def test_what_has_a_meaning_keeps_it(word):
     assert quoted(word) == word
 
 
-def test_a_reference_in_a_prompt_is_text():
-    cfg = composed(
-        [
-            quoted(w)
-            for w in ("data=image", "data.image=x.png", "data.prompt=${seed} cats", "folder=x")
-        ]
-    )
-    assert cfg.data.prompt == "${seed} cats"
+@pytest.mark.parametrize("typed", ["${seed} cats", "a (${x}) & {y} ' cat"])
+def test_a_reference_in_a_prompt_is_text(typed):
+    words = ("data=prompts", f"data.prompt_start={typed}", "data.prompt_end=a cat", "folder=x")
+    cfg = composed([quoted(word) for word in words])
+    assert instantiate(cfg.data).prompts[0] == typed
+    listed = composed([quoted(f"data.prompts=[a cat,{typed}]"), "data=prompts", "folder=x"])
+    assert list(instantiate(listed.data).prompts) == ["a cat", typed]
 
 
 @settings(max_examples=300, deadline=None)
