@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from geodesic_lightning.cli.words import quote
+from geodesic_lightning.cli.words import ALONE, LISTED, quote
 from geodesic_lightning.errors import UserError
 
 __all__ = ["FRAMES", "MODELS", "RETIMES", "STRENGTH", "WAYS", "Wish", "command", "words"]
@@ -120,7 +120,7 @@ def _data(wish: Wish) -> list[str]:
         return ["data=pair", f"data.start={start}", f"data.end={end}", *_ends(prompts)]
     said = ["data=keyframes", f"data.images=[{','.join(map(str, wish.pictures))}]"]
     if any(prompts):
-        said.append(f"data.prompts=[{','.join(quote(_line(p), True) for p in prompts)}]")
+        said.append(f"data.prompts=[{','.join(quote(_line(p), LISTED) for p in prompts)}]")
     return [*said, "data.closed=true"] if wish.closed else said
 
 
@@ -135,4 +135,4 @@ def _line(prompt: str) -> str:
 
 
 def _typed(prompt: str) -> str:
-    return prompt if PLAIN.fullmatch(prompt) else quote(prompt, literal=True)
+    return prompt if PLAIN.fullmatch(prompt) else quote(prompt, ALONE)

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from hydra.utils import instantiate
 
 from geodesic_lightning.cli.compose import CONF, composed
 from geodesic_lightning.cli.words import as_typed
@@ -32,18 +33,25 @@ def typed(wish, fixed=()):
     return composed(["folder=outputs", *as_typed(line[3:])])
 
 
+def handed(cfg):
+    """The settings of data= as a run hands them to what they name, by name."""
+    cfg.data._target_ = "builtins.dict"
+    return instantiate(cfg.data)
+
+
 @pytest.mark.parametrize("prompts", list(zip(HARD[::2], HARD[1::2])))
 def test_prompts_come_through_a_shell_as_they_are(prompts):
-    cfg = typed(Wish(PAIR, prompts))
-    assert (cfg.data.prompt_start, cfg.data.prompt_end) == prompts
-    assert (cfg.data.start, cfg.data.end) == tuple(map(str, PAIR))
+    data = handed(typed(Wish(PAIR, prompts)))
+    assert (data["prompt_start"], data["prompt_end"]) == prompts
+    assert (data["start"], data["end"]) == tuple(map(str, PAIR))
 
 
 def test_keyframes_have_a_prompt_each():
-    cfg = typed(Wish((*PAIR, PAIR[0]), (HARD[1], "", HARD[2]), closed=True))
-    assert list(cfg.data.prompts) == [HARD[1], "", HARD[2]]
-    assert list(cfg.data.images) == [str(one) for one in (*PAIR, PAIR[0])]
-    assert cfg.data.closed
+    prompts = (HARD[1], "", HARD[2], HARD[4])
+    data = handed(typed(Wish((*PAIR, *PAIR), prompts, closed=True)))
+    assert tuple(data["prompts"]) == prompts
+    assert list(data["images"]) == [str(one) for one in (*PAIR, *PAIR)]
+    assert data["closed"]
 
 
 def test_settings_are_said_where_they_differ():
