@@ -127,7 +127,7 @@ def test_what_cannot_be_shown_costs_nothing_else(geodesic, monkeypatch):
     """A strip that Pillow takes for an attack is told; the film, the path and the figures are there."""
     from PIL import Image
 
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60_000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 66_000)
     words = ("model=exact", "model.density=ring", "solver.frames=3", "logger=tensorboard")
     run = geodesic(*words, "debug=false")
     assert run.code == 1
