@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ def as_before() -> Iterator[None]:
                 handler.close()  # of a run's folder, which is gone
             one.setLevel(level)
             one.handlers[:] = handlers
+        urllib.request.install_opener(None)  # it keeps the proxies of its first use
         HydraConfig.instance().cfg = None
         GlobalHydra.instance().clear()
         torch.set_num_threads(1)

@@ -91,6 +91,7 @@ def test_the_ends_are_the_given_images():
     assert torch.equal(solution.frames[[0, -1]], given)
 
 
+@pytest.mark.slow
 def test_another_functional_and_another_decoder():
     few = {"segments": 4, "frames": 3, "tolerance": 1e-2}
     own = interpolate(*ENDS, **few)

@@ -76,6 +76,7 @@ def test_the_page_shows_all_ways_of_a_pair(tmp_path):
     assert "http" not in page
 
 
+@pytest.mark.slow
 def test_every_way_is_one_of_the_configurations():
     from hydra import compose, initialize_config_dir
 

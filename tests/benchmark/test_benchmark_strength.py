@@ -1,9 +1,12 @@
 """The study of strengths: its rows, and that it goes on where it was."""
 
+import pytest
+
 from geodesic_lightning.benchmark import strength
 from geodesic_lightning.models.diffusion import embedded
 
 
+@pytest.mark.slow
 def test_rows_of_clouds_and_cats_and_what_is_known_is_not_done_again(monkeypatch):
     monkeypatch.setattr(strength, "DIMENSIONS", (16,))
     monkeypatch.setattr(strength, "CLOUDS", 1)

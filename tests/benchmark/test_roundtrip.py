@@ -17,6 +17,7 @@ RULES = [
 ]
 
 
+@pytest.mark.slow
 def test_rows(tiny_sd2):
     model = DiffusionModel(str(tiny_sd2), Scheduler("ddim", 5), batch_size=16)
     rows = list(roundtrip.run(model, ["pair_cat"], RULES, (0.4,)))

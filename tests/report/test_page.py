@@ -133,6 +133,7 @@ def opened(browser, file, **options):
 
 @pytest.mark.browser
 class TestBrowser:
+    @pytest.mark.slow
     def test_films_play_together(self, browser, geodesic, tmp_path):
         done = geodesic("model=exact", "callbacks=video", "solver.frames=24")
         assert done.code == 0, done.err
