@@ -137,6 +137,23 @@ def strength() -> None:
     sheet(strips, FIGURES / "strength.webp")
 
 
+def floor() -> None:
+    """Strips of a free shot past the second image, and of one that stays above a floor of density."""
+    words = (
+        *AHEAD,
+        "velocity=continue",
+        f"velocity.path={RUNS / 'cat'}",
+        "solver.length=1.5",
+        "solver.segments=24",
+    )
+    run("cat", COMMANDS["cat"][0])
+    strips = [
+        Image.open(run(f"floor_{floor}", (*words, f"solver.floor={floor}")) / "strip.png")
+        for floor in ("null", "6")
+    ]  # fmt: skip
+    sheet(strips, FIGURES / "extrapolation_floor.webp")
+
+
 def ways() -> None:
     """Strips of every way to morph below each other."""
     words = ("data=pair_cat", "solver.frames=9", "callbacks=video", "logger=csv")
@@ -240,7 +257,7 @@ def ui() -> None:
             page.wait_for_function("document.querySelectorAll('#ends img').length == 2")
             page.click("#run")
             page.locator(".status", has_text="Done").wait_for(timeout=300_000)
-            page.wait_for_function("document.querySelector('video').currentTime > 0.5")
+            page.wait_for_function("document.querySelector('video')?.currentTime > 0.5")
             page.screenshot(path=place / "page.png")
         Image.open(place / "page.png").convert("RGB").save(FIGURES / "ui.webp", quality=85)
     finally:
@@ -252,6 +269,7 @@ MAKERS = {
     "cat": cat,
     **{name: (lambda name=name: copies(name)) for name in COMMANDS if name != "cat"},
     "strength": strength,
+    "floor": floor,
     "distance": distance,
     "sweep": sweep,
     "clips": clips,
@@ -265,6 +283,7 @@ MAKERS = {
 PICTURES = {name: tuple(pictures.values()) for name, (_, pictures) in COMMANDS.items()} | {
     "cat": ("pair_cat.webp", *COMMANDS["cat"][1].values()),
     "strength": ("strength.webp",),
+    "floor": ("extrapolation_floor.webp",),
     "distance": ("distance.png",),
     "sweep": ("sweep_strength.webp",),
     "clips": ("clips.webp",),

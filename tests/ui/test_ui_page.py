@@ -204,7 +204,7 @@ class TestRuns:
         # Every third of a second is too seldom for all; but a film of the way was shown.
         assert len(list((folder / "videos").glob("*.mp4"))) >= 2
         assert page.locator("#grown img").is_visible()
-        page.wait_for_function("document.querySelector('video').currentTime > 0.2", timeout=20000)
+        page.wait_for_function("document.querySelector('video')?.currentTime > 0.2", timeout=20000)
         line = page.locator("#again .cm-content").inner_text().replace("\n", " ")
         assert "data=pair_cat " in line
         assert composed(["folder=x", *as_typed(shlex.split(line)[3:])])
