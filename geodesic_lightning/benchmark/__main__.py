@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
         nargs="+",
         default=(),
         metavar="WAY",
-        help="morphs, ablations: some of them (default: all)",
+        help="morphs, ablations: some of them; shots: some velocities (default: all)",
     )
     parser.add_argument(
         "--jobs", type=int, default=1, help="morphs, ablations: ways that run side by side"
@@ -219,7 +219,12 @@ def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
             choose = (NAMED, keys, ("continue",), shots.CHOICES)
             yield from shots.run(embedded(), folder, *choose)
         else:
-            yield from shots.run(embedded(), folder, shots.PAIRS[:pairs], keys)
+            velocities = options.ways or tuple(shots.LENGTHS)
+            if unknown := set(velocities) - set(shots.LENGTHS):
+                raise UserError(
+                    f"--ways: got {', '.join(sorted(unknown))}, expected some of {', '.join(shots.LENGTHS)}."
+                )
+            yield from shots.run(embedded(), folder, shots.PAIRS[:pairs], keys, velocities)
     elif options.topic == "strength":
         keys = {row.key for row in known}
         yield from strength.run(embedded(), strength.PAIRS[:pairs], options.levels, keys)
