@@ -179,7 +179,7 @@ def own_density() -> None:
 
 
 def morphs() -> None:
-    """The plot of the benchmark of morphs, which takes most of an hour where it has not been run."""
+    """The plot of the benchmark of morphs, which takes two hours where it has not been run."""
     folder = HERE.parent / "outputs" / "benchmark" / "morphs"
     if not (folder / "measures.png").exists():
         command = [sys.executable, "-m", "geodesic_lightning.benchmark", "morphs", "--jobs", "2"]

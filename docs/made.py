@@ -29,7 +29,7 @@ ROOMS = (
 ASIDE = ("models/embedded/train", "models/diffusion")
 """Rooms inside rooms that the shipped model's films do not depend on, but for what is named below."""
 NEEDED = (
-    *("model", "batching", "noise_schedule", "prediction", "networks"),
+    *("model", "batching", "noise_schedule", "prediction", "networks", "network", "unets"),
 )  # of models/diffusion
 
 

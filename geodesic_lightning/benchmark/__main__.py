@@ -204,17 +204,16 @@ def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
     )
     from geodesic_lightning.models.diffusion import embedded
 
+    keys = {row.key for row in known}
     if options.topic == "estimators":
         yield from estimators.study(embedded(), pairs, options.seeds)
     elif options.topic == "scaling":
         yield from scaling.study(next(problems.cats(embedded())))
     elif options.topic == "roundtrip":
         rules, names = roundtrip.chosen(options.rules), roundtrip.PAIRS[:pairs]
-        keys = {row.key for row in known}
         yield from roundtrip.run(embedded(), names, rules, options.levels, keys)
     elif options.topic == "shots":
         folder = options.output.with_suffix("")
-        keys = {row.key for row in known}
         if options.named:
             choose = (NAMED, keys, ("continue",), shots.CHOICES)
             yield from shots.run(embedded(), folder, *choose)
@@ -226,7 +225,6 @@ def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
                 )
             yield from shots.run(embedded(), folder, shots.PAIRS[:pairs], keys, velocities)
     elif options.topic == "strength":
-        keys = {row.key for row in known}
         yield from strength.run(embedded(), strength.PAIRS[:pairs], options.levels, keys)
     else:
         if options.only != "embedded":

@@ -48,7 +48,7 @@ def advance(
         part = done[active]
         pieces = torch.ceil(part.turning * left[active].abs() / limit).clamp(1, MOST_PIECES)
         h = left[active] / pieces
-        done = _put(done, active, step(part, (u + span - left)[active], h, medium))
+        done = done.put(active, step(part, (u + span - left)[active], h, medium))
         left = left.index_copy(0, active, torch.where(pieces == 1, 0.0, left[active] - h))
         active = torch.nonzero(left != 0).flatten()
         if not len(active):
@@ -65,8 +65,3 @@ def straight(
     """The manifold's geodesic from start, velocity (n, d): places and velocities (n, N+1, d)."""
     u = torch.linspace(0, 1, segments + 1).to(start)
     return manifold.straight(start[:, None], velocity[:, None], u)
-
-
-def _put(into: State, index: Tensor, part: State) -> State:
-    parts = part.tensors()
-    return State(**{n: old.index_copy(0, index, parts[n]) for n, old in into.tensors().items()})

@@ -70,11 +70,7 @@ def kept_above(state: State, u: Tensor, step: Tensor, medium: Medium, floor: flo
         )
     size = norm(v).clamp_min(torch.finfo(v.dtype).tiny)
     v = v * (speed / size)[:, None]
-    put = replace(part, x=x, v=v, log_density=part.log_density + rise)
-    parts = put.tensors()
-    return State(
-        **{name: old.index_copy(0, below, parts[name]) for name, old in state.tensors().items()}
-    )
+    return state.put(below, replace(part, x=x, v=v, log_density=part.log_density + rise))
 
 
 def trusted(log_density: Tensor, dimension: int) -> float:

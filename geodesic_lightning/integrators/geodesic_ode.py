@@ -53,6 +53,13 @@ class State:
         """The shots that a mask or index of the leading dimensions selects."""
         return State(**{name: value[index] for name, value in self.tensors().items()})
 
+    def put(self, index: Tensor, part: "State") -> "State":
+        """The same with the shots at an index (k,) of the one leading dimension replaced."""
+        parts = part.tensors()
+        return State(
+            **{name: old.index_copy(0, index, parts[name]) for name, old in self.tensors().items()}
+        )
+
     def tensors(self) -> dict[str, Tensor]:
         """The fields by name, as a checkpoint keeps them."""
         return dict(vars(self))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -13,12 +12,6 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.report import sweep_page as index
 from geodesic_lightning.report.charts import Line, chart
 from geodesic_lightning.report.run_page import Run, render
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 class Links(HTMLParser):
@@ -110,17 +103,6 @@ def test_the_index_keeps_other_pages(tmp_path, sweep):
     (tmp_path / "index.html").unlink()
     with pytest.raises(UserError, match="holds no runs"):
         index.write(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 def opened(browser, file, **options):

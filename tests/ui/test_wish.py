@@ -7,9 +7,11 @@ import pytest
 from hydra.utils import instantiate
 
 from geodesic_lightning.cli.compose import CONF, composed
+from geodesic_lightning.cli.config.solver import BoundaryValue
 from geodesic_lightning.cli.words import as_typed
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.ui.wish import MODELS, RETIMES, WAYS, Wish, command, words
+from geodesic_lightning.functional import strength
+from geodesic_lightning.ui.wish import FRAMES, MODELS, RETIMES, STRENGTH, WAYS, Wish, command, words
 
 PAIR = (Path("outputs/run/given/1_a.png"), Path("outputs/run/given/2_b.jpg"))
 HARD = [
@@ -100,3 +102,8 @@ def test_nothing_that_cannot_be_typed_gets_into_a_line():
     line = command(words(Wish(PAIR, ("a\ncat\x00\ud800", "b\tcat"))))
     assert "prompt_start=a cat" in line
     assert line.isprintable()
+
+
+def test_the_page_leaves_out_what_is_the_default():
+    assert STRENGTH == strength.DEFAULT
+    assert BoundaryValue.frames == FRAMES
