@@ -30,6 +30,8 @@ from geodesic_lightning.errors import UserError
 PAIRS = HELD_OUT
 EVEN = ("retime=perceptual", "retime.rounds=2")
 """Frames that differ equally to the eye, for all ways alike: otherwise a way that jumps has few bad frames."""
+GUIDED = ("score=guided", "solver.strength=2")
+"""Chosen on the four hand-made pairs of docs/strength.md."""
 
 WAYS: dict[str, tuple[str, ...]] = {
     "lerp": ("solver=lerp",),
@@ -40,7 +42,9 @@ WAYS: dict[str, tuple[str, ...]] = {
     "impus": ("solver=impus", "condition.cache=null"),
     "freemorph": ("solver=freemorph",),
     "smooth_diffusion": ("solver=smooth_diffusion",),
+    "published": ("solver=bvp", "experiment=paper", "solver.alpha=0.1", "condition.cache=null"),
     "geodesic": ("solver=bvp",),
+    "geodesic_guided": ("solver=bvp", *GUIDED),
     "lerp_even": ("solver=lerp", *EVEN),
     "slerp_even": ("solver=slerp", *EVEN),
     "noise_diffusion_even": ("solver=noise_diffusion", *EVEN),
@@ -49,6 +53,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "smooth_diffusion_even": ("solver=smooth_diffusion", *EVEN),
     "diffmorpher_even": ("solver=diffmorpher", *EVEN),
     "geodesic_even": ("solver=bvp", *EVEN),
+    "geodesic_guided_even": ("solver=bvp", *GUIDED, *EVEN),
     "geodesic_attention_even": ("solver=bvp", "decoder=attention_interpolation", *EVEN),
 }
 DEFAULT = "default"
@@ -61,6 +66,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "noise_level_0.4": ("scheduler.noise_level=0.4",),
     "noise_level_0.8": ("scheduler.noise_level=0.8",),
     "field_contrast": ("score=contrast",),
+    "field_guided": ("score=guided",),
     "sampler_heun": ("scheduler=heun",),
     "segments_8": ("solver.segments=8",),
     "segments_32": ("solver.segments=32",),

@@ -21,6 +21,7 @@ def test_the_bend_of_a_known_detour(tmp_path):
     assert transfer.bend(file) == pytest.approx(float(chord / (3 * torch.pi / 2)), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_sweep_becomes_one_file_that_names_nobody(geodesic, tiny_sd2, capsys):
     done = geodesic(
         "experiment=transfer", "model=diffusers", f"model.pretrained={tiny_sd2}",

@@ -61,10 +61,8 @@ def test_no_time_is_said_before_anything_is_known():
 
 
 @pytest.mark.skipif(not hasattr(os, "forkpty"), reason="needs a terminal of its own")
-@pytest.mark.parametrize(
-    "solver",
-    ["bvp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ivp", "mean"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", ["bvp", "ivp", "mean"])
 def test_on_a_terminal_the_line_says_the_time_left_and_is_gone(solver, tmp_path):
     data = "data=keyframe_points" if solver == "mean" else "data=points"
     given = (

@@ -139,10 +139,8 @@ SOLVERS = {
 }
 
 
-SLOW = pytest.mark.slow
-
-
-@pytest.mark.parametrize("solver", ["bvp", *(pytest.param(s, marks=SLOW) for s in ("ivp", "mean"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", SOLVERS)
 def test_killed_again_and_again_it_ends_with_the_nodes_of_the_run_that_never_stopped(
     server, tmp_path, solver
 ):

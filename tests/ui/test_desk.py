@@ -1,5 +1,6 @@
 """Jobs as processes: they wait for one another, say how far they are, stop when they are told to."""
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,14 @@ from geodesic_lightning.ui.desk import MOST, Desk
 from geodesic_lightning.ui.job import Job
 
 SLEEPS = "import time; print('0:01 solving: step 3', flush=True); time.sleep(60)"
+
+
+@pytest.fixture(autouse=True)
+def heard():
+    """What a shell starts in the background has Ctrl+C ignored, and so has what that starts; the page does the same."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
