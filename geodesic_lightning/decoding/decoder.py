@@ -12,6 +12,10 @@ Given images differ a little from what is decoded at their places. `ends` says w
 On a sphere the path has one radius, the images' latents had their own; latents are decoded at a
 radius that goes evenly from one to the next, so that nothing changes where the images are. So it is
 with whatever else a manifold holds.
+
+Probable latents are darker than the images between which they lie. `colours` says whose channel statistics
+the clean latents have: those of the `path`, or those that go evenly from one given image's to the next
+(`ends`, adain.py), which takes no pass more.
 """
 
 import copy
@@ -23,12 +27,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from geodesic_lightning.decoding.adain import adain
 from geodesic_lightning.decoding.blend import weights
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.rescaling import transformed
 from geodesic_lightning.protocols import AnyCondition, AnyPath, Model
 
 ENDS = ("given", "decoded", "blended")
+COLOURS = ("path", "ends")
 
 
 def plain(
@@ -39,9 +45,10 @@ def plain(
     places: Sequence[float],
     clean: Tensor | None,
     ends: str = "blended",
+    colours: str = "path",
 ) -> "Decoder":
     """The maker of decoder=plain."""
-    return Decoder(model, condition, given, norms, places, ends=ends, clean=clean)
+    return Decoder(model, condition, given, norms, places, ends=ends, clean=clean, colours=colours)
 
 
 class Decoder:
@@ -58,9 +65,10 @@ class Decoder:
         clean: latents (k, *shape) of the images themselves; blended then takes residuals against what the
             autoencoder makes of them, which spares their way down, and leaves out only what going up and
             down the ODE does to an image.
+        colours: whose channel statistics clean latents have: path's or ends'.
 
     Raises:
-        UserError: another word for ends.
+        UserError: another word for ends or colours; colours=ends without clean latents of given images.
     """
 
     def __init__(
@@ -73,7 +81,15 @@ class Decoder:
         *,
         ends: str = "blended",
         clean: Tensor | None = None,
+        colours: str = "path",
     ) -> None:
+        if colours not in COLOURS:
+            raise UserError(f"decoder.colours: got {colours!r}, expected path or ends.")
+        if colours == "ends" and (clean is None or clean.dim() != 4):
+            raise UserError(
+                "decoder.colours=ends: nothing here has the colours of given images on both sides, expected a path "
+                "between images: choose decoder.colours=path."
+            )
         if ends not in ENDS:
             raise UserError(f"decoder.ends: got {ends!r}, expected one of {', '.join(ENDS)}.")
         if len(norms) != len(places) or (given is not None and len(given) > len(places)):
@@ -82,7 +98,7 @@ class Decoder:
             )
         self.model, self.condition, self.given, self.norms = model, condition, given, norms
         self.places, self.ends = tuple(float(place) for place in places), ends
-        self.clean, self._roughly = clean, False
+        self.clean, self.colours, self._roughly = clean, colours, False
 
     def with_norms(self, norms: Tensor) -> Self:
         """The same decoder for latents of other norms (n,)."""
@@ -157,7 +173,11 @@ class Decoder:
     def _images(self, path: AnyPath, u: Tensor) -> Tensor:
         x = path.chart(self._own(path, u))
         down = self.model.sketch if self._roughly else self.model.denoise
-        return self.model.decode(down(x, self.condition(u.to(x))))
+        clean = down(x, self.condition(u.to(x)))
+        if self.colours == "ends":
+            assert self.clean is not None
+            clean = adain(clean, self.clean, u, self.places)
+        return self.model.decode(clean)
 
     def _own(self, path: AnyPath, u: Tensor) -> Tensor:
         """Points (m, d) at places u (m,) with the images' own statistics, even between places."""

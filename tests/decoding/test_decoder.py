@@ -312,3 +312,39 @@ def test_keyframes_fade_to_both_sides(closed):
     before, after = added[k - 1, 0, 0, 0], added[k + 1, 0, 0, 0]
     assert float(before) == pytest.approx(float(after), abs=1e-6)  # gaps on both sides are equal
     assert -0.04 < float(before) < -0.02
+
+
+class TestColours:
+    """Clean latents with the channel statistics between the given images'."""
+
+    def statistics(self, latents):
+        return torch.stack([latents.mean((-2, -1)), latents.std((-2, -1), unbiased=False)])
+
+    @pytest.mark.parametrize("places", [(0.0, 1.0), (0.0, 0.3, 1.0)])
+    def test_they_go_evenly_from_one_image_to_the_next(self, places):
+        generator = torch.Generator().manual_seed(1)
+        stops = torch.randn(len(places), *SHAPE, generator=generator, dtype=torch.float64)
+        clean = 3 * stops + 1
+        path = PiecewisePath(stops, Euclidean())
+        u = torch.linspace(0, 1, 21, dtype=torch.float64)
+        decoder = Decoder(
+            Glass(), Condition(torch.zeros(1, 1), torch.ones(1, 1)), None, stops.flatten(1).norm(dim=-1),
+            places, clean=clean, colours="ends",
+        )  # fmt: skip
+        found, known = self.statistics(decoder._images(path, u)), self.statistics(clean)
+        for left, right in zip(range(len(places)), range(1, len(places))):
+            here = (u >= places[left]) & (u <= places[right])
+            share = (u[here] - places[left]) / (places[right] - places[left])
+            expected = torch.lerp(
+                known[:, left, None], known[:, right, None], share[None, :, None].expand(2, -1, 3)
+            )
+            torch.testing.assert_close(found[:, here], expected)
+
+    def test_what_is_no_path_between_images_says_so(self):
+        stops = torch.randn(2, *SHAPE)
+        for bad, told in (
+            ("yellow", "got 'yellow', expected path or ends"),
+            ("ends", "choose decoder.colours=path"),
+        ):
+            with pytest.raises(UserError, match=told):
+                Decoder(Glass(), None, None, stops.flatten(1).norm(dim=-1), colours=bad)

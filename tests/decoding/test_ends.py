@@ -7,11 +7,14 @@ from functools import partial
 import pytest
 import torch
 
-from geodesic_lightning.data.frames import Frames
+from geodesic_lightning import interpolate
+from geodesic_lightning.data.frames import SHIPPED, Frames
 from geodesic_lightning.decoding.blend import weights
 from geodesic_lightning.decoding.decoder import plain
 from geodesic_lightning.decoding.morphs.decoder import morph
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.integrators.initial_velocity import Toward
+from geodesic_lightning.metrics.lightness import least_lightness
 from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.optimizers.integrator import Integrator
@@ -125,3 +128,27 @@ def test_a_mean_is_reached_as_it_is_decoded(model):
             torch.testing.assert_close(
                 found[ends][leg][1:], found["decoded"][leg][1:], atol=1e-5, rtol=0
             )
+
+
+def test_colours_of_the_ends_are_brighter_where_the_path_darkens():
+    """pair_cat's default geodesic is darker in its middle than its darker end by some per cent."""
+    ends = SHIPPED / "pair_cat_start.png", SHIPPED / "pair_cat_end.png"
+    by_path, by_ends = (
+        interpolate(*ends, segments=4, frames=5, decoder=partial(plain, colours=colours))
+        for colours in ("path", "ends")
+    )
+    torch.testing.assert_close(by_path.nodes, by_ends.nodes, rtol=0, atol=0)
+    assert least_lightness(by_path.frames) + 0.02 < least_lightness(by_ends.frames)
+
+
+@pytest.mark.parametrize(
+    ("solver", "more"),
+    [
+        (partial(MeanSolver, optimizer=SemiImplicit), {"count": 3}),
+        (partial(InitialValueSolver, optimizer=Integrator), {"velocity": Toward()}),
+    ],
+    ids=["mean", "shot"],
+)
+def test_a_mean_and_a_shot_have_colours_of_their_own(model, solver, more):
+    with pytest.raises(UserError, match=r"choose decoder\.colours=path"):
+        build(model, solver, partial(plain, colours="ends"), **more)

@@ -11,6 +11,7 @@ class Plain:
     _target_: str = "geodesic_lightning.decoding.decoder.plain"
     _partial_: bool = True
     ends: str = "blended"
+    colours: str = "path"
 
 
 @dataclass

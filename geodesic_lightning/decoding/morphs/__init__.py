@@ -1,7 +1,6 @@
 """Ways to decode a path that other morphs brought up, and their paths; decoders go with any path.
 
     attention.py     attention of the frames mixed from that of the ends (AID, DiffMorpher, FreeMorph)
-    adain.py         channel statistics of a frame's latent those between the ends' (DiffMorpher)
     lora.py          low-rank weights fitted to each image, mixed along the path (DiffMorpher, IMPUS)
     null_text.py     unconditional embeddings with which guidance gives the images back (Smooth Diffusion)
     decoder.py       the decoder that puts them together, with classifier-free guidance

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from geodesic_lightning.decoding.adain import adain
 from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.decoding.morphs import lora as low_rank
-from geodesic_lightning.decoding.morphs.adain import adain
 from geodesic_lightning.decoding.morphs.attention import Mixer, check_mixable, mixing
 from geodesic_lightning.decoding.morphs.lora import Lora
 from geodesic_lightning.decoding.morphs.null_text import NullText, after
@@ -114,7 +114,7 @@ class MorphDecoder(Decoder):
         whole = torch.cat([torch.tensor([0.0, 1.0]).to(u), u])
         x = path.chart(self._own(path, whole))
         if self.adain:
-            x = adain(x, x[0], x[1], whole)
+            x = adain(x, x[:2], whole)
         embedding = self.condition(whole.to(x))
         if self.guide:
             guide = self.model.embed([self.guide])

@@ -7,9 +7,9 @@ import torch
 from morphing import decoder, random
 from torch import nn
 
+from geodesic_lightning.decoding.adain import adain
 from geodesic_lightning.decoding.decoder import Decoder
 from geodesic_lightning.decoding.morphs import lora as low_rank
-from geodesic_lightning.decoding.morphs.adain import adain
 from geodesic_lightning.decoding.morphs.attention import Mixer, attend, mixed, mixing
 from geodesic_lightning.decoding.morphs.coefficients import noise_diffusion
 from geodesic_lightning.decoding.morphs.lora import Lora
@@ -34,14 +34,14 @@ class TestAdaIN:
             3 * random(4, 8, 8, seed=1),
             random(4, 8, 8, seed=2) - 2,
         )
-        found = adain(x, a, b, torch.tensor([u]))[0]
+        found = adain(x, torch.stack([a, b]), torch.tensor([u]))[0]
         for statistic in (lambda z: z.mean((-2, -1)), lambda z: z.std((-2, -1), unbiased=False)):
             expected = (1 - u) * statistic(a) + u * statistic(b)
             torch.testing.assert_close(statistic(found), expected, rtol=1e-4, atol=1e-5)
 
     def test_the_ends_stay(self):
         a, b = random(4, 8, 8), random(4, 8, 8, seed=1)
-        found = adain(torch.stack([a, b]), a, b, torch.tensor([0.0, 1.0]))
+        found = adain(torch.stack([a, b]), torch.stack([a, b]), torch.tensor([0.0, 1.0]))
         torch.testing.assert_close(found, torch.stack([a, b]), rtol=1e-5, atol=1e-5)
 
 
