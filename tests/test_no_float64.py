@@ -80,7 +80,10 @@ CASES = {
     "smooth_diffusion": ("solver=smooth_diffusion",),
     "null_text": ("decoder=null_text", "decoder.null_text.steps=2"),
     "textual_inversion": ("condition=textual_inversion", "condition.steps=2"),
-    **{f"score_{name}": (f"score={name}",) for name in ("contrast", "nfsd", "paper", "sds")},
+    **{
+        f"score_{name}": (f"score={name}",)
+        for name in ("contrast", "guided", "nfsd", "paper", "sds")
+    },
     **{f"manifold_{name}": (f"manifold={name}",) for name in choices("manifold")},
 }
 

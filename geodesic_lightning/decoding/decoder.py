@@ -85,7 +85,7 @@ class Decoder:
     ) -> None:
         if colours not in COLOURS:
             raise UserError(f"decoder.colours: got {colours!r}, expected path or ends.")
-        if colours == "ends" and (clean is None or clean.dim() != 4):
+        if colours == "ends" and clean is None:
             raise UserError(
                 "decoder.colours=ends: nothing here has the colours of given images on both sides, expected a path "
                 "between images: choose decoder.colours=path."
@@ -174,7 +174,7 @@ class Decoder:
         x = path.chart(self._own(path, u))
         down = self.model.sketch if self._roughly else self.model.denoise
         clean = down(x, self.condition(u.to(x)))
-        if self.colours == "ends":
+        if self.colours == "ends" and clean.dim() == 4:  # points have none
             assert self.clean is not None
             clean = adain(clean, self.clean, u, self.places)
         return self.model.decode(clean)

@@ -141,6 +141,15 @@ def test_colours_of_the_ends_are_brighter_where_the_path_darkens():
     assert least_lightness(by_path.frames) + 0.02 < least_lightness(by_ends.frames)
 
 
+def test_it_is_chosen_on_the_command_line(geodesic):
+    done = geodesic(
+        "model=exact", "decoder.colours=ends", "solver.segments=4", "callbacks=log", "logger=none"
+    )
+    assert done.code == 0, done.err  # points have no colours, and nothing is done to them
+    done = geodesic("model=exact", "decoder.colours=red", "hydra.run.dir=red")
+    assert "decoder.colours: got 'red', expected path or ends." in done.err
+
+
 @pytest.mark.parametrize(
     ("solver", "more"),
     [
