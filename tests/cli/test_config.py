@@ -72,6 +72,13 @@ def test_an_experiment_yields_to_the_command_line():
     assert cfg.optimizer["_target_"].endswith("Paper")
 
 
+def test_freemorph_is_sampled_step_by_step_unless_told_otherwise():
+    """Its attention changes between stages, which a multistep rule would carry over."""
+    assert composed("solver=freemorph").scheduler.sampler == "heun"
+    assert composed("solver=freemorph", "scheduler=ddim").scheduler.sampler == "ddim"
+    assert composed("solver=bvp").scheduler.sampler == "multistep"
+
+
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 PRESETS = sorted((file.parent.name, file.stem) for file in (CONF / "preset").glob("*/*.yaml"))
 
