@@ -24,7 +24,7 @@ author = "The Geodesic Lightning authors"
 version = release = __version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 nb_execution_mode = "off"  # `-D nb_execution_mode=force` runs the tutorial, and shows its films
 nb_merge_streams = True
 myst_heading_anchors = 3

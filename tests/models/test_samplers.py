@@ -353,7 +353,7 @@ class TestScheduler:
         assert Scheduler("ddim", 50, level).timesteps(DIFFUSION)[-1] == last
 
     def test_the_ladder_of_the_documentation(self):
-        """What METHOD's grid is for ten steps at ρ = 7."""
+        """The grid for ten steps at ρ = 7."""
         ten = Scheduler(steps=17, rho=7.0, **KARRAS).timesteps(DIFFUSION)
         assert ten == [2, 8, 21, 50, 101, 177, 273, 380, 485, 581]
 

@@ -1,6 +1,6 @@
 """The paper's field, once more and step by step, from diffusers' own components at tiny size.
 
-Written from the paper and METHOD's formulas alone, in the order in which the released code goes:
+Written from the paper's formulas alone, in the order in which the released code goes:
 
     eps ~ N(0, 1),  t ~ U{τ − 100 … τ + 99}
     x̂₀ = (x − σ_τ eps)/√ᾱ_τ,   x_t = √ᾱ_t x̂₀ + σ_t eps

@@ -186,7 +186,7 @@ class TestSafeMode:
 
 
 class TestNoisyMode:
-    # Noise of a relative size ν leaves an excess of order ν²; METHOD's range is 0.1 to 2 %.
+    # Noise of a relative size ν leaves an excess of order ν²; expected are 0.1 to 2 %.
     @pytest.mark.parametrize("name", smooth)
     @pytest.mark.parametrize(("level", "most"), [(0.1, 1e-3), (0.3, 2e-3), (1.0, 2e-2)])
     @pytest.mark.parametrize("seed", range(2))
