@@ -158,13 +158,17 @@ def order(segments, errors) -> float:
     return -float(np.polyfit(np.log(segments), np.log(errors), 1)[0])
 
 
+APART = 1e-9 if os.environ.get("TESTS_WITHOUT_BITS") else 0.0
+"""How far from each other two runs may end, relatively."""
+
+
 def same_bits(found: torch.Tensor, expected: torch.Tensor) -> bool:
     """Two runs ended in the same nodes, to the last bit.
 
     Old libraries add up in an order that depends on where memory lies; `nox -s tests_lowest` says so
     (TESTS_WITHOUT_BITS), and a billionth of the largest number is then enough.
     """
-    if os.environ.get("TESTS_WITHOUT_BITS"):
+    if APART:
         apart = (found.double() - expected.double()).abs().max()
-        return bool(apart <= 1e-9 * expected.abs().max())
+        return bool(apart <= APART * expected.abs().max())
     return torch.equal(found, expected)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-import torch
 from torch import Tensor
+
+from geodesic_lightning.decoding.between import between
 
 
 def adain(x: Tensor, given: Tensor, u: Tensor, places: Sequence[float] = (0.0, 1.0)) -> Tensor:
@@ -19,15 +19,11 @@ def adain(x: Tensor, given: Tensor, u: Tensor, places: Sequence[float] = (0.0, 1
         given: latents (k, C, H, W) at the first k of the increasing places.
     """
     mean, deviation = _statistics(x)
-    wanted_mean, wanted = (_between(known, u, places).to(x) for known in _statistics(given))
+    wanted_mean, wanted = (
+        between(known[..., 0, 0], u, places).to(x.dtype).to(x.device)[..., None, None]
+        for known in _statistics(given)
+    )
     return (x - mean) / deviation.clamp_min(1e-12) * wanted + wanted_mean
-
-
-def _between(known: Tensor, u: Tensor, places: Sequence[float]) -> Tensor:
-    """Values (k, C, 1, 1) at places, as (n, C, 1, 1) at u; beyond the last one they stay."""
-    at, stops = u.detach().cpu().double().numpy(), np.asarray(places[: len(known)])
-    columns = [np.interp(at, stops, c) for c in known[..., 0, 0].detach().cpu().double().numpy().T]
-    return torch.from_numpy(np.stack(columns, -1)).to(known.dtype)[..., None, None]
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,11 +23,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from geodesic_lightning.decoding.adain import adain
+from geodesic_lightning.decoding.between import between
 from geodesic_lightning.decoding.blend import weights
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.rescaling import transformed
@@ -183,11 +183,7 @@ class Decoder:
         """Points (m, d) at places u (m,) with the images' own statistics, even between places."""
         manifold, points = path.manifold, path.at(u)
         known = manifold.restoring(path.at(torch.tensor(self.places)), self.norms)
-        at = u.cpu().double().numpy()
-        scale, shift = (
-            torch.stack([torch.from_numpy(np.interp(at, self.places, c)) for c in column.T], -1)
-            for column in known
-        )
+        scale, shift = (between(column, u, self.places) for column in known)
         return transformed(points, scale, shift)
 
 

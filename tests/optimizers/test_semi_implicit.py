@@ -11,7 +11,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 import torch
-from known import FLAT, exact_problem, random_mixture, same_bits
+from known import APART, FLAT, exact_problem, random_mixture, same_bits
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.manifold import Sphere
@@ -274,7 +274,7 @@ class TestStates:
                 step(*each)
         assert same_bits(problem.path.points(), other.path.points())
         assert problem.evaluations == other.evaluations
-        assert made.report == pytest.approx(resumed.report, rel=1e-9)
+        assert made.report == pytest.approx(resumed.report, rel=APART, abs=0)
 
     def test_the_same_run_twice_is_the_same_to_the_last_bit(self):
         assert same_bits(*(run("cloud_64")[0].path.points() for _ in range(2)))
