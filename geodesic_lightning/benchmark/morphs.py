@@ -98,23 +98,16 @@ SHOWN = {
     "crossfade": ("crossfade", False, 3),
     "ppl_diffmorpher": ("PPL", False, 3),
     "pdv": ("PDV × 10³", False, 2),
-    "aid_smoothness": ("AID smoothness", True, 3),
+    "ppl_independent": ("PPL'", False, 2),
+    "seam_independent": ("seam'", False, 2),
     "fid_inputs": ("FID of inputs × 10³", False, 2),
     "log_density": ("log density", True, 0),
-    "ppl_independent": ("PPL, EfficientNet", False, 2),
-    "seam_independent": ("seam, EfficientNet", False, 2),
-    "lightness": ("least lightness", True, 3),
+    "lightness": ("lightness", True, 3),
     "passes": ("passes", False, 0),
 }
+"""Columns of the tables: their heading, whether high is good, and digits. PPL' and seam' are by EfficientNet."""
 OURS = "geodesic_even"
-JUDGED = (
-    "redraw",
-    "crossfade",
-    "ppl_diffmorpher",
-    "pdv",
-    "ppl_independent",
-    "seam_independent",
-)
+JUDGED = tuple(name for name in SHOWN if name not in ("log_density", "passes"))
 SCALE = {"pdv": 1e3, "fid_inputs": 1e3}
 
 
@@ -247,20 +240,31 @@ def table(cells: Sequence[Cell]) -> str:
     return markdown(*rows(cells))
 
 
-def differences(cells: Sequence[Cell], ours: str) -> tuple[list[str], list[list[str]]]:
-    """Heading and rows: `ours` minus each other way, pair by pair, with 95 % intervals; bold are ours' wins."""
+def differences(
+    cells: Sequence[Cell], ours: str, swapped: bool = False
+) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows: `ours` minus each other way, pair by pair, with 95 % intervals.
+
+    Bold where the way that the other is taken from is better beyond the interval.
+
+    Args:
+        swapped: each other way minus ours instead, as a setting is compared with the default.
+    """
     others = [way for way in dict.fromkeys(c.way for c in cells) if way != ours]
     shown = [name for name in JUDGED if all(name in c.measures for c in cells)]
     body = []
     for way in others:
+        first, second = (way, ours) if swapped else (ours, way)
         line = [way]
         for name in shown:
-            scale, digits = SCALE.get(name, 1.0), SHOWN[name][2]
-            mean, low, high = (scale * x for x in paired(cells, ours, way, name))
+            _, high_wins, digits = SHOWN[name]
+            scale = SCALE.get(name, 1.0)
+            mean, low, high = (scale * x for x in paired(cells, first, second, name))
             text = f"{mean:+,.{digits}f} [{low:+,.{digits}f}, {high:+,.{digits}f}]"
-            line.append(f"**{text}**" if high < 0 else text)
+            line.append(f"**{text}**" if (low > 0 if high_wins else high < 0) else text)
         body.append(line)
-    return [f"{ours} −", *(SHOWN[name][0] for name in shown)], body
+    title = f"minus {ours}" if swapped else f"{ours} −"
+    return [title, *(SHOWN[name][0] for name in shown)], body
 
 
 def _column(cells: Sequence[Cell], ways: Sequence[str], measure: str) -> dict[str, str]:
@@ -313,16 +317,29 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
 
 
 def tables(cells: Sequence[Cell], ours: str = OURS) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Title, heading and rows: the ways as their authors have them, re-timed alike, and ours against each."""
-    plain = "As published" if ours == OURS else "One setting at a time"
-    parts = {
-        plain: [c for c in cells if not c.way.endswith("_even")],
-        "Re-timed alike": [c for c in cells if c.way.endswith("_even")],
-    }
-    found = [(title, *rows(part)) for title, part in parts.items() if part]
-    ways = {c.way for c in cells}
-    if ours in ways and len(ways) > 1:
-        found.append((f"{ours} against each, pair by pair", *differences(cells, ours)))
+    """Title, heading and rows: the ways as their authors have them, re-timed alike, and ours against each.
+
+    Args:
+        ours: the re-timed geodesic among ways to morph, or the default among ablations.
+    """
+    settings = ours == DEFAULT
+    plain = [c for c in cells if not c.way.endswith("_even")]
+    even = [c for c in cells if c.way.endswith("_even")]
+    found = []
+    for title, part, mine in (
+        (
+            "One setting at a time" if settings else "As published",
+            plain,
+            ours.removesuffix("_even"),
+        ),
+        ("Re-timed alike", even, ours),
+    ):
+        ways = {c.way for c in part}
+        if part:
+            found.append((title, *rows(part)))
+        if mine in ways and len(ways) > 1:
+            against = "each minus the default" if settings else f"{mine} against each"
+            found.append((f"{against}, pair by pair", *differences(part, mine, settings)))
     return found
 
 

@@ -57,6 +57,36 @@ def test_ours_against_each_pair_by_pair():
     assert not body[1][1].startswith("**")
 
 
+def test_a_win_is_what_the_measure_calls_good():
+    """More light is a win, more Fréchet distance a loss."""
+    values = {morphs.OURS: [1.0, 0.9], "a": [0.5, 0.4]}
+    _, light = morphs.differences(cells(values, "lightness"), morphs.OURS)
+    _, far = morphs.differences(cells(values, "fid_inputs"), morphs.OURS)
+    assert light[0][1] == "**+0.500 [+0.500, +0.500]**"
+    assert far[0][1] == "+500.00 [+500.00, +500.00]"
+
+
+def test_a_setting_is_compared_with_the_default():
+    """Setting minus default: 1 lower is a win of the setting."""
+    found = morphs.tables(cells({"default": [2, 3], "a": [1, 2]}), morphs.DEFAULT)
+    assert [title for title, *_ in found] == [
+        "One setting at a time",
+        "each minus the default, pair by pair",
+    ]
+    assert found[1][1:] == (
+        ["minus default", "crossfade"],
+        [["a", "**-1.000 [-1.000, -1.000]**"]],
+    )
+
+
+def test_both_geodesics_are_compared_each_with_its_like():
+    """As published with as published, re-timed with re-timed."""
+    values = {"geodesic": [1, 2], "a": [2, 3], "geodesic_even": [4, 5], "a_even": [3, 4]}
+    found = {title: body for title, _, body in morphs.tables(cells(values))}
+    assert found["geodesic against each, pair by pair"][0][0] == "a"
+    assert found["geodesic_even against each, pair by pair"][0][0] == "a_even"
+
+
 def test_the_page_shows_all_ways_of_a_pair(tmp_path):
     from PIL import Image
 
