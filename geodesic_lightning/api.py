@@ -100,7 +100,8 @@ class Settings(TypedDict, total=False):
             the solver's usual one.
         condition, manifold: makers as for `assemble.assemble`.
         timing: which places of the path the film shows (decoding/retime.py); None is equal distances.
-        decoder: maker of what turns the path between two images into frames (decoding/morphs/decoder.py).
+        decoder: maker of what turns the path between two images into frames (decoding/morphs/decoder.py);
+            None is decoding/decoder.py's, with the colours of the images where it leads from one to the next.
         functional: what is bent in place of the density's length (functional/alternatives.py), by `interpolate`.
         metrics: what else a morph is measured by (metrics.Measures); summary["measures"] has the figures.
         device: where to compute; None is a GPU if there is one.
@@ -123,7 +124,7 @@ class Settings(TypedDict, total=False):
     condition: MakeCondition
     manifold: MakeManifold
     timing: Timing | None
-    decoder: Callable[..., Decoder]
+    decoder: Callable[..., Decoder] | None
     functional: Functional | None
     metrics: Metrics | None
     device: str | torch.device | None
@@ -486,7 +487,7 @@ def _run(
     condition: MakeCondition = prompts,
     manifold: MakeManifold = assemble.automatic,
     timing: Timing | None = None,
-    decoder: Callable[..., Decoder] = plain,
+    decoder: Callable[..., Decoder] | None = None,
     functional: Functional | None = None,
     metrics: Metrics | None = None,
     device: str | torch.device | None = None,
@@ -514,6 +515,9 @@ def _run(
     elif size is not None:
         raise UserError("size: the model given has its own, expected None.")
     context = {"model": model.name, "seed": seed}
+    if decoder is None:
+        joins = solver is BoundaryValueSolver
+        decoder = partial(plain, colours="ends" if joins else "path")
     built = assemble.assemble(
         model.to(device),
         given,

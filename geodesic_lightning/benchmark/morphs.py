@@ -30,9 +30,10 @@ from geodesic_lightning.errors import UserError
 PAIRS = HELD_OUT
 EVEN = ("retime=perceptual", "retime.rounds=2")
 """Frames that differ equally to the eye, for all ways alike: otherwise a way that jumps has few bad frames."""
-GUIDED = ("score=guided", "solver.strength=2")
-COLOURS = ("decoder.colours=ends", "solver.strength=2")
-"""Both chosen on the four hand-made pairs of docs/strength.md."""
+OWN_COLOURS = ("decoder.colours=path",)
+GUIDED = ("score=guided", "solver.strength=2", *OWN_COLOURS)
+STRONGER = ("solver.strength=2",)
+"""Chosen on the four hand-made pairs of docs/strength.md, as the default's colours were."""
 
 WAYS: dict[str, tuple[str, ...]] = {
     "lerp": ("solver=lerp",),
@@ -45,7 +46,8 @@ WAYS: dict[str, tuple[str, ...]] = {
     "smooth_diffusion": ("solver=smooth_diffusion",),
     "published": ("solver=bvp", "experiment=paper", "solver.alpha=0.1", "condition.cache=null"),
     "geodesic": ("solver=bvp",),
-    "geodesic_colours": ("solver=bvp", *COLOURS),
+    "geodesic_stronger": ("solver=bvp", *STRONGER),
+    "geodesic_own_colours": ("solver=bvp", *OWN_COLOURS),
     "geodesic_guided": ("solver=bvp", *GUIDED),
     "lerp_even": ("solver=lerp", *EVEN),
     "slerp_even": ("solver=slerp", *EVEN),
@@ -55,7 +57,8 @@ WAYS: dict[str, tuple[str, ...]] = {
     "smooth_diffusion_even": ("solver=smooth_diffusion", *EVEN),
     "diffmorpher_even": ("solver=diffmorpher", *EVEN),
     "geodesic_even": ("solver=bvp", *EVEN),
-    "geodesic_colours_even": ("solver=bvp", *COLOURS, *EVEN),
+    "geodesic_stronger_even": ("solver=bvp", *STRONGER, *EVEN),
+    "geodesic_own_colours_even": ("solver=bvp", *OWN_COLOURS, *EVEN),
     "geodesic_guided_even": ("solver=bvp", *GUIDED, *EVEN),
     "geodesic_attention_even": ("solver=bvp", "decoder=attention_interpolation", *EVEN),
 }
@@ -74,7 +77,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "segments_8": ("solver.segments=8",),
     "segments_32": ("solver.segments=32",),
     "no_prompts": ("condition=unconditional",),
-    "colours_of_ends": ("decoder.colours=ends",),
+    "own_colours": OWN_COLOURS,
     "ends_given": ("decoder.ends=given",),
     "ends_decoded": ("decoder.ends=decoded",),
 }

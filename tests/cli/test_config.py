@@ -79,6 +79,24 @@ def test_freemorph_is_sampled_step_by_step_unless_told_otherwise():
     assert composed("solver=bvp").scheduler.sampler == "multistep"
 
 
+@pytest.mark.parametrize(
+    ("words", "colours"),
+    [
+        ((), "ends"),
+        (("data=keyframes_cats",), "ends"),
+        (("decoder.colours=path",), "path"),
+        (("solver=slerp",), "path"),  # as its authors have it
+        (("solver=ivp",), "path"),  # there is nothing on both sides
+        (("solver=mean",), "path"),
+        (("experiment=paper",), "path"),
+        (("decoder=adain",), None),
+        (("experiment=paper", "decoder=adain"), None),
+    ],
+)
+def test_frames_between_images_have_their_colours(words, colours):
+    assert composed(*words).decoder.get("colours") == colours
+
+
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 PRESETS = sorted((file.parent.name, file.stem) for file in (CONF / "preset").glob("*/*.yaml"))
 
@@ -111,10 +129,15 @@ def test_an_experiment_sets_what_every_choice_of_the_group_has(experiment):
 
 @pytest.mark.parametrize(("group", "name"), PRESETS)
 def test_what_it_sets_of_one_choice_that_choice_has(group, name):
-    experiment, _, choice = name.partition("_")
-    assert experiment in EXPERIMENTS
+    by, _, choice = name.partition("_")
+    if group == "film":  # what a solver sets of a decoder
+        assert by in choices_of("solver")
+        group = "decoder"
+        found = written("preset", "film", name)
+    else:
+        assert by in EXPERIMENTS
+        found = written("preset", group, name)
     assert choice in choices_of(group)
-    found = written("preset", group, name)
     assert set(found[group]) <= settings_of(group, choice)
     for other in set(found) - {group}:  # what comes with the choice: every choice of it has that
         assert all(set(found[other]) <= settings_of(other, one) for one in choices_of(other))
