@@ -43,18 +43,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measured(folders: Sequence[Path]) -> Agreement:
-    """The rulers' agreement over the films in these folders.
+    """The rulers' agreement over the films in those of these folders that hold a finished run.
 
     Raises:
-        UserError: a folder has no film of three frames or more, or the extra rulers is missing.
+        UserError: none does, one has no film of three frames or more, or the extra rulers is missing.
     """
     from geodesic_lightning.models.diffusion import (
         embedded as cats,
     )  # late: diffusers takes a while
 
+    finished = [folder for folder in folders if (folder / "summary.json").is_file()]
+    if not finished:
+        raise UserError(
+            f"{' '.join(map(str, folders))}: got no finished run, expected folders with a summary.json."
+        )
     network, model = EfficientNet(), cats()
     films = []
-    for folder in folders:
+    for folder in finished:
         frames = film(folder)
         steps = {
             "step_encoder": embedded(model, frames).sqrt(),
