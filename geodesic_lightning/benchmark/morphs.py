@@ -248,7 +248,7 @@ def differences(
 ) -> tuple[list[str], list[list[str]]]:
     """Heading and rows: `ours` minus each other way, pair by pair, with 95 % intervals.
 
-    Bold where the way that the other is taken from is better beyond the interval.
+    Bold where the way from which the other is subtracted is better beyond its interval.
 
     Args:
         swapped: each other way minus ours instead, as a setting is compared with the default.
@@ -293,7 +293,7 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
     from matplotlib.figure import Figure
 
     ways = list(dict.fromkeys(c.way for c in cells))[::-1]
-    shown = [n for n in SHOWN if n != "residual" and all(n in c.measures for c in cells)]
+    shown = [name for name in SHOWN if all(name in c.measures for c in cells)]
     columns = 4
     rows = -(-len(shown) // columns)
     figure = Figure(
@@ -326,18 +326,13 @@ def tables(cells: Sequence[Cell], ours: str = OURS) -> list[tuple[str, list[str]
         ours: the re-timed geodesic among ways to morph, or the default among ablations.
     """
     settings = ours == DEFAULT
-    plain = [c for c in cells if not c.way.endswith("_even")]
-    even = [c for c in cells if c.way.endswith("_even")]
     found = []
-    for title, part, mine in (
-        (
-            "One setting at a time" if settings else "As published",
-            plain,
-            ours.removesuffix("_even"),
-        ),
-        ("Re-timed alike", even, ours),
+    for title, suffix in (
+        ("One setting at a time" if settings else "As published", ""),
+        ("Re-timed alike", "_even"),
     ):
-        ways = {c.way for c in part}
+        part = [c for c in cells if c.way.endswith("_even") == bool(suffix)]
+        ways, mine = {c.way for c in part}, ours.removesuffix("_even") + suffix
         if part:
             found.append((title, *rows(part)))
         if mine in ways and len(ways) > 1:
