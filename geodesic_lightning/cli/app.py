@@ -45,6 +45,7 @@ from geodesic_lightning.cli.words import as_typed
 from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.solvers.stages import Stages
+from geodesic_lightning.tracking import wandb_library
 from geodesic_lightning.trainer.quiet import silence
 
 PACKAGE = "geodesic_lightning"
@@ -97,6 +98,9 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     OmegaConf.resolve(cfg)
     refuse_taken(folder, "hydra.run.dir")
     here = entries(folder)
+    if "wandb" in cfg.logger:
+        with stages.at("log"):
+            wandb_library.prepare()
     frames = instantiate(cfg.data)
     make_model = instantiate(cfg.model)
     check_model(make_model)

@@ -38,8 +38,10 @@ def chart(
         "ytick.color": INK, "axes.unicode_minus": True,
     }  # fmt: skip
     with rc_context(style):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size)
         FigureCanvasSVG(figure)
+        # Room for labels as they come: a layout that looks for it draws everything twice.
+        figure.subplots_adjust(left=0.15, right=0.97, top=0.89, bottom=0.17)
         axes = figure.subplots()
         for line, colour in zip(lines, SERIES):
             dash = ":" if line.dotted else "-"

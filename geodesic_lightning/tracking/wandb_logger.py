@@ -1,9 +1,7 @@
 """Where a run's numbers go beside metrics.csv: Weights & Biases, TensorBoard. Only the command line uses this."""
 
-import atexit
 import os
 import shutil
-import tempfile
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.tracking import wandb_library
 from geodesic_lightning.tracking.run_name import Identity
 
 FINISH_TIMEOUT = (
@@ -142,14 +141,8 @@ def tensorboard(save_dir: str) -> TensorBoardLogger:
 
 @cache
 def _set_up() -> None:
-    """W&B silent, its cache in a folder that is gone at the end.
-
-    Without telemetry, which would keep a program 20 s after its end where a server does not answer.
-    """
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    scratch = tempfile.mkdtemp(prefix="geodesic-wandb-")
-    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
-    os.environ.setdefault("WANDB_CACHE_DIR", scratch)
+    """W&B's service begun, and silent."""
+    wandb_library.prepare()
     import wandb
 
     wandb.setup(wandb.Settings(silent=True))

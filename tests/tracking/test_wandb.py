@@ -114,6 +114,16 @@ def test_a_predicted_excess_is_one(geodesic):
     assert metrics["solve/predicted_excess"] == pytest.approx(excess, rel=0.1)
 
 
+def test_wandb_is_imported_before_torch(tmp_path):
+    """After it, making W&B's classes takes a second: tracking/wandb_library.py."""
+    words = ("data.start=gone.png", "data.end=gone.png", "logger=default", f"hydra.run.dir={tmp_path}/run")
+    command = [sys.executable, "-X", "importtime", "-m", "geodesic_lightning", "data=pair", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert "gone.png" in done.stderr.splitlines()[-1]
+    imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines()]
+    assert imported.index("wandb.apis.public") < imported.index("torch")
+
+
 # -- what a run shows ------------------------------------------------------------------------------
 
 
