@@ -23,7 +23,8 @@ def draw(path: Measurement, start: Measurement | None = None, name: str = "path"
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 3.2), dpi=110, layout="constrained")
+    figure = Figure(figsize=(11, 3.2), dpi=110)
+    figure.subplots_adjust(left=0.045, right=0.99, bottom=0.135, top=0.91, wspace=0.15)
     canvas = FigureCanvasAgg(figure)
     panels = figure.subplots(1, 3)
     titles = ("log density, nats", "metric speed", "residual, degrees")

@@ -41,8 +41,7 @@ def _canvas(pixels: int) -> tuple[Any, Any]:
 
 
 def _pixels(canvas: Any) -> Tensor:
-    """What is on the canvas now, (3, H, W) float32 in [0, 1]."""
-    canvas.draw()
+    """What was drawn on the canvas, (3, H, W) float32 in [0, 1]."""
     image = np.asarray(canvas.buffer_rgba())[..., :3]
     return torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255
 
@@ -122,10 +121,14 @@ def draw_frames(density: Density, points: Tensor, pixels: int = 256) -> Tensor:
     xy = chart.coordinates(path).numpy()
     _line(axes, xy, PATH, 1.6)
     axes.plot(*xy[[0, -1]].T, "o", ms=4, mfc=DARK, mec=PATH, mew=1.2)
-    (marker,) = axes.plot([], [], "o", ms=9, mfc=REFERENCE, mec=DARK, mew=1.2)
+    (marker,) = axes.plot([], [], "o", ms=9, mfc=REFERENCE, mec=DARK, mew=1.2, animated=True)
+    canvas.draw()
+    unmarked = canvas.copy_from_bbox(figure.bbox)
     frames = []
     for place in xy:
+        canvas.restore_region(unmarked)
         marker.set_data([place[0]], [place[1]])
+        axes.draw_artist(marker)
         frames.append(_pixels(canvas))
     return torch.stack(frames)
 
@@ -168,4 +171,5 @@ def draw(
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors="white", labelsize=7, length=0, pad=2)
     figure.text(0.98, 0.06, "log p, nats", color="white", size=8, ha="right")
+    canvas.draw()
     return _pixels(canvas)
