@@ -28,10 +28,11 @@ class Picture(Final):
         self.folder = folder
 
     def write(self, trainer: Trainer, solver: Any) -> None:
-        """Draw the path, and the reference where there is one for these ends."""
-        picture = solver.problem.score.model.picture(solver.path.points().cpu())
+        """Draw the path, and the reference where there is one of these ends at this alpha."""
+        path, problem = solver.path, solver.problem
+        picture = problem.score.model.picture(path.points().cpu(), problem.alpha, path.manifold)
         if picture is None:
             return
-        path = Path(self.folder) / "picture.png"
-        write_image(picture, path)
-        log_image(trainer, "image/picture", path)
+        file = Path(self.folder) / "picture.png"
+        write_image(picture, file)
+        log_image(trainer, "image/picture", file)

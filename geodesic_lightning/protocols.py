@@ -206,7 +206,7 @@ class Model(Protocol):
     def judge(self, points: Tensor, alpha: float, manifold: Manifold) -> dict[str, float | None]:
         """What is known exactly of the path through points (N+1, d), for the summary; {} where nothing is."""
 
-    def picture(self, points: Tensor) -> Tensor | None:
+    def picture(self, points: Tensor, alpha: float, manifold: Manifold) -> Tensor | None:
         """The path through points (N+1, d) over its density, (3, H, W) in [0, 1]; None where it cannot be drawn."""
 
 

@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -314,13 +315,16 @@ def test_judge_measures_against_the_reference(name):
 def test_picture_shows_path_and_reference(name):
     model = ExactModel(name)
     path = line_of(model.density)
-    both, alone = model.picture(path), draw(model.density, path, None)
+    at_alpha = partial(model.picture, path, manifold=model.manifold)
+    both, alone = at_alpha(model.alpha), draw(model.density, path, None)
     for still in (alone, both):
         assert still.shape == (3, 512, 512)
         assert still.std() > 0.1
         assert still.min() >= 0
         assert still.max() <= 1
     assert not torch.equal(alone, both)
+    # The reference is of one alpha: of another it would be no geodesic.
+    assert torch.equal(alone, at_alpha(2 * model.alpha))
 
 
 def test_decode_takes_a_single_point():

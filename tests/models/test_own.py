@@ -245,7 +245,7 @@ class TestPictures:
         model = OwnModel(Funnel)
         ends = random(2, dimension, seed=dimension)
         path = straight(replace(_encoded(model, ends).density), 8)
-        still, frames = model.picture(path), model.decode(path)
+        still, frames = model.picture(path, 1.0, model.manifold), model.decode(path)
         assert still.shape == (3, 512, 512)
         assert frames.shape == (9, 3, 256, 256)
         assert still.std() > 0.1

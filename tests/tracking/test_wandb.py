@@ -116,7 +116,12 @@ def test_a_predicted_excess_is_one(geodesic):
 
 def test_wandb_is_imported_before_torch(tmp_path):
     """After it, making W&B's classes takes a second: tracking/wandb_library.py."""
-    words = ("data.start=gone.png", "data.end=gone.png", "logger=default", f"hydra.run.dir={tmp_path}/run")
+    words = (
+        "data.start=gone.png",
+        "data.end=gone.png",
+        "logger=default",
+        f"hydra.run.dir={tmp_path}/run",
+    )
     command = [sys.executable, "-X", "importtime", "-m", "geodesic_lightning", "data=pair", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert "gone.png" in done.stderr.splitlines()[-1]

@@ -570,7 +570,7 @@ class DiffusionModel:
         """Nothing: of a network's density no geodesic is known exactly."""
         return {}
 
-    def picture(self, points: Tensor) -> None:
+    def picture(self, points: Tensor, alpha: float, manifold: Manifold) -> None:
         """None: a network's density cannot be drawn."""
 
     def parameters(self) -> Iterator[Tensor]:

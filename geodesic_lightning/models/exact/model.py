@@ -102,11 +102,9 @@ class ExactModel(PointModel):
         length_error is relative; without a reference for these ends, this alpha and this manifold
         both are None.
         """
-        points = points.double().cpu()
-        length = curve_length(self.density, points, alpha)
-        known, ends = self.reference, self.density.ends
-        near = bool((points[[0, -1]] - ends).norm() <= 1e-4 * ends.norm())
-        if known is None or not near or known.alpha != alpha or manifold != self.manifold:
+        length = curve_length(self.density, points.double().cpu(), alpha)
+        known = self._known(points, alpha, manifold)
+        if known is None:
             return {"length_exact": length, "length_reference": None, "length_error": None}
         return {
             "length_exact": length,
@@ -114,7 +112,15 @@ class ExactModel(PointModel):
             "length_error": length / known.length - 1,
         }
 
-    def picture(self, points: Tensor) -> Tensor:
+    def picture(self, points: Tensor, alpha: float, manifold: object) -> Tensor:
         """A still (3, 512, 512) in [0, 1]: path (n, d) over log p, with the known geodesic if there is one."""
-        known = self.reference
+        known = self._known(points, alpha, manifold)
         return draw(self.density, points, None if known is None else known.nodes)
+
+    def _known(self, points: Tensor, alpha: float, manifold: object) -> Reference | None:
+        """The known geodesic between the path's ends, at this alpha and on this manifold."""
+        known, ends = self.reference, self.density.ends
+        near = bool((points[[0, -1]].double().cpu() - ends).norm() <= 1e-4 * ends.norm())
+        if known is None or not near or known.alpha != alpha or manifold != self.manifold:
+            return None
+        return known

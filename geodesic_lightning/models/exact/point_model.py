@@ -85,7 +85,7 @@ class PointModel(ABC):
         """What is known exactly of the path through points (n, d)."""
 
     @abstractmethod
-    def picture(self, points: Tensor) -> Tensor | None:
+    def picture(self, points: Tensor, alpha: float, manifold: object) -> Tensor | None:
         """The path (n, d) over its density, (3, H, W) in [0, 1]."""
 
     @property

@@ -132,6 +132,6 @@ class OwnModel(PointModel):
         """Nothing: no geodesic of it is known."""
         return {}
 
-    def picture(self, points: Tensor) -> Tensor:
+    def picture(self, points: Tensor, alpha: float, manifold: object) -> Tensor:
         """A still (3, 512, 512) in [0, 1]: path (n, d) over log p."""
         return draw(self.density, points)
