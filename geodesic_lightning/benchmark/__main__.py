@@ -17,6 +17,7 @@ TOPICS = {
     "shots": "how far shots stay drawable, by the floor of density",
     "roundtrip": "to the noise level and back by every sampler",
     "passes": "where a run's network passes go, by stage",
+    "seconds": "what a run takes besides the imports it stands on",
     "devices": "one path on 1 to 64 devices: an estimate",
     "morphs": "every way to morph, by the same measures, on 24 pairs",
     "ablations": "the default and what one setting makes of it, by the same measures",
@@ -149,6 +150,7 @@ def run(options: argparse.Namespace) -> None:
         problems,
         roundtrip,
         scaling,
+        seconds,
         shots,
         solvers,
         strength,
@@ -167,6 +169,7 @@ def run(options: argparse.Namespace) -> None:
         "estimators": estimators,
         "scaling": scaling,
         "passes": passes,
+        "seconds": seconds,
         "devices": devices,
     } | resumed
     topic = topics[options.topic]
@@ -188,10 +191,10 @@ def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
 
         yield from devices.estimate()
         return
-    if options.topic == "passes":
-        from geodesic_lightning.benchmark import passes
+    if options.topic in ("passes", "seconds"):
+        from geodesic_lightning.benchmark import passes, seconds
 
-        yield from passes.study()
+        yield from {"passes": passes, "seconds": seconds}[options.topic].study()
         return
     from geodesic_lightning.benchmark import (
         estimators,

@@ -1,0 +1,33 @@
+"""`python timed_process.py RESULT WORDS…`: seconds and memory of `python WORDS…`, as JSON into the file RESULT.
+
+A process counts as its own memory that of the one it was started from, so this one is small: it imports
+nothing but the standard library, and is run as a file, not as a module of the package.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+
+def main(result: str, *words: str) -> int:
+    """Returns what the process ended with."""
+    began = time.perf_counter()
+    process = subprocess.Popen([sys.executable, *words])
+    _, status, used = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    unit = 1 if sys.platform == "darwin" else 1024
+    measured = {
+        "wall": wall,
+        "cpu": used.ru_utime + used.ru_stime,
+        "peak_mb": used.ru_maxrss * unit / 1e6,
+    }
+    with open(result, "w", encoding="utf-8") as file:
+        json.dump(measured, file)
+    return process.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
