@@ -33,6 +33,7 @@ log = logging.getLogger("geodesic_lightning")
 
 WIDEST = 65_500  # px of a strip: more is refused by formats with 16 bits for a side
 LARGEST = 80_000_000  # px of a picture: from 89 million on Pillow warns of it, and then refuses
+EFFORT = 4  # of 9, for PNG: 3 % larger than by 6, the usual, in three fifths of the time
 
 __all__ = [
     "check_fps",
@@ -143,7 +144,7 @@ def write_image(image: Tensor, path: str | Path) -> None:
     if (pixels := picture.width * picture.height) > LARGEST:
         picture = picture.reduce(math.ceil((pixels / LARGEST) ** 0.5))
     with _whole(path) as temporary:
-        picture.save(temporary)
+        picture.save(temporary, compress_level=EFFORT)
 
 
 def to_picture(image: Tensor) -> Image.Image:
