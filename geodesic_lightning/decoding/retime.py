@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geodesic_lightning.decoding.perceptual import Perceptual
+from geodesic_lightning.decoding.perceptual import Perceptual, check_installed
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.protocols import AnyPath
 
@@ -95,7 +95,7 @@ class EvenlyPerceived(Timing):
         rounds: how often a rough film is decoded and its places moved, each time from the last ones.
 
     Raises:
-        UserError: no round.
+        UserError: no round, or the package of its weights is not installed.
     """
 
     name = "perceptual"
@@ -103,6 +103,7 @@ class EvenlyPerceived(Timing):
     def __init__(self, perceptual: Perceptual, rounds: int = 1) -> None:
         if rounds < 1:
             raise UserError(f"retime.rounds: got {rounds}, expected at least 1.")
+        check_installed(perceptual)
         self.perceptual, self.rounds = perceptual, rounds
 
     def __call__(self, shares: Tensor, solver: Any) -> Tensor:
@@ -121,11 +122,15 @@ class BetaPrior(Timing):
 
     Args:
         perceptual: what a difference is measured by.
+
+    Raises:
+        UserError: the package of its weights is not installed.
     """
 
     name = "beta"
 
     def __init__(self, perceptual: Perceptual) -> None:
+        check_installed(perceptual)
         self.perceptual = perceptual
 
     def __call__(self, shares: Tensor, solver: Any) -> Tensor:

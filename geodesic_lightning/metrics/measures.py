@@ -7,8 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from geodesic_lightning.decoding.perceptual import MANY, EfficientNet, Perceptual, embedded
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.decoding.perceptual import (
+    MANY,
+    EfficientNet,
+    Perceptual,
+    check_installed,
+    embedded,
+)
+from geodesic_lightning.errors import UserError, require
 from geodesic_lightning.metrics import smoothness
 from geodesic_lightning.metrics.crossfade import crossfade
 from geodesic_lightning.metrics.fidelity import psnr
@@ -72,13 +78,8 @@ class Morph:
 
 def topiq(morph: Morph) -> float:
     """Mean TOPIQ (Chen et al., 2024) of the frames, without reference, by pyiqa."""
-    try:
-        import pyiqa
-    except ImportError as error:
-        raise UserError(
-            "metrics: topiq needs pyiqa: pip install 'geodesic-lightning[quality]', or leave topiq out of "
-            "metrics.names."
-        ) from error
+    import pyiqa
+
     try:
         judge = pyiqa.create_metric("topiq_nr", device=morph.model.device)
     except Exception as error:  # whatever a download comes upon
@@ -139,7 +140,7 @@ class Measures:
         independent: how the measures named …_independent see them; None is EfficientNet().
 
     Raises:
-        UserError: an unknown name.
+        UserError: an unknown name, or one that needs a package that is not installed.
     """
 
     def __init__(
@@ -154,6 +155,16 @@ class Measures:
             )
         self.names, self.perceptual = tuple(names), perceptual
         self.independent = EfficientNet() if independent is None else independent
+        if self.names:
+            check_installed(perceptual)
+        if any(name.endswith("_independent") for name in names):
+            check_installed(self.independent)
+        if "topiq" in names:
+            require(
+                "pyiqa",
+                "metrics: topiq needs pyiqa: pip install 'geodesic-lightning[quality]', or leave topiq out "
+                "of metrics.names.",
+            )
 
     def __call__(self, solver: Any) -> dict[str, float]:
         """By name; the solver has been validated. Network passes are counted like any others."""
@@ -164,7 +175,7 @@ class Measures:
         return {name: PROTOCOLS[name](morph) for name in self.names}
 
     def check(self, solver: Any) -> None:
-        """Raise UserError for a path that has no two given ends to measure between, or a missing extra."""
+        """Raise UserError for a path that has no two given ends to measure between."""
         if not self.names:
             return
         if not solver.joins_images or len(solver.decoder.places) != 2:
@@ -172,6 +183,3 @@ class Measures:
                 f"metrics: solver={solver.name} on these images is no morph of two: give two images, or "
                 "metrics=none."
             )
-        asked = any(name.endswith("_independent") for name in self.names)
-        if asked and isinstance(self.independent, EfficientNet):
-            _ = self.independent.network  # a missing extra is said before anything is solved

@@ -12,10 +12,9 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.errors import UserError, require
 from geodesic_lightning.solvers.scalars import FINAL, STEP
 
 NAME = "Geodesics"
@@ -53,10 +52,10 @@ def workspace(entity: str, project: str = PROJECT, name: str = NAME) -> Any:
     Raises:
         UserError: wandb-workspaces is not installed.
     """
-    if find_spec("wandb_workspaces") is None:
-        raise UserError(
-            "The dashboard is not installed: pip install 'geodesic-lightning[dashboard]'."
-        )
+    require(
+        "wandb_workspaces",
+        "The dashboard is not installed: pip install 'geodesic-lightning[dashboard]'.",
+    )
     with warnings.catch_warnings():  # its own, of pydantic's older style
         warnings.simplefilter("ignore")
         import wandb_workspaces.workspaces as ws

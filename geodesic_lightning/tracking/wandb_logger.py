@@ -3,14 +3,13 @@
 import os
 import shutil
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.errors import UserError, require
 from geodesic_lightning.tracking import wandb_library
 from geodesic_lightning.tracking.run_name import Identity
 
@@ -132,10 +131,10 @@ def tensorboard(save_dir: str) -> TensorBoardLogger:
     Raises:
         UserError: the package is not installed.
     """
-    if find_spec("tensorboard") is None:
-        raise UserError(
-            "logger=tensorboard is not installed: pip install 'geodesic-lightning[tensorboard]'."
-        )
+    require(
+        "tensorboard",
+        "logger=tensorboard is not installed: pip install 'geodesic-lightning[tensorboard]'.",
+    )
     return TensorBoardLogger(save_dir, name="", version="tensorboard", default_hp_metric=False)
 
 

@@ -89,6 +89,14 @@ def test_in_a_sweep_quotes_decide():
     )
 
 
+@pytest.mark.parametrize("flag", ["-m", "--multirun"])
+def test_a_sweep_is_one_wherever_that_is_said(flag):
+    settings = ["solver=slerp,lerp", "--cfg", "job", "seed=1"]
+    for at in range(len(settings) + 1):
+        if at != 2:  # between --cfg and its word
+            assert as_typed([*settings[:at], flag, *settings[at:]]) == [flag, *settings]
+
+
 def test_what_a_wandb_agent_passes():
     """The shipped recipe's parameters as an agent writes them: values unquoted, prompts too."""
     recipe = yaml.safe_load((CONF.parent / "docs" / "wandb_sweep.yaml").read_text())

@@ -177,7 +177,8 @@ class TestCommandLine:
         done = geodesic(*usual, "perceptual@metrics.independent=lpips_alex", "--cfg", "job")
         assert "Lpips" in done.out.split("independent:")[1]
 
-    def test_an_extra_that_is_not_there(self, geodesic):
+    def test_an_extra_that_is_not_there(self, geodesic, monkeypatch):
+        monkeypatch.setitem(sys.modules, "pyiqa", None)
         done = geodesic("model=exact", "metrics=default", "metrics.names=[topiq]", "callbacks=none")
         assert done.code == 1
         assert "topiq" in done.err

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from geodesic_lightning.decoding.perceptual import Perceptual
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.decoding.perceptual import Perceptual, check_installed
+from geodesic_lightning.errors import UserError, require
 
 if TYPE_CHECKING:
     from geodesic_lightning.models.diffusion import DiffusionModel
@@ -44,6 +44,9 @@ class Lora:
         seed: of the draws and of the adapters' first weights.
         perceptual: d² for rPPD, needed where rank is None.
         name: in the names of the adapters, which tells several sets apart.
+
+    Raises:
+        UserError: a number is out of range, or peft is not installed.
     """
 
     def __init__(
@@ -62,6 +65,13 @@ class Lora:
                 raise UserError(f"decoder.lora.{setting}: got {value}, expected at least 1.")
         if steps < 0:
             raise UserError(f"decoder.lora.steps: got {steps}, expected at least 0.")
+        require(
+            "peft",
+            "decoder: low-rank weights need peft: pip install 'geodesic-lightning[morphs]', or choose "
+            "another decoder.",
+        )
+        if perceptual is not None:
+            check_installed(perceptual)
         self.rank, self.steps, self.lr, self.joint = rank, steps, lr, joint
         self.batch_size, self.seed = batch_size, seed
         self.perceptual, self.name = perceptual, name
@@ -72,7 +82,6 @@ class Lora:
         The adapters stay in the denoiser, switched off.
         """
         names = [self.name + end for end in (["both"] if self.joint else ["start", "end"])]
-        _peft()
         check_trainable(model.denoiser)
         if model.adapters:
             raise UserError(
@@ -168,13 +177,3 @@ def at(denoiser: Any, names: Sequence[str], u: float) -> Iterator[None]:
         yield
     finally:
         denoiser.disable_adapters()
-
-
-def _peft() -> None:
-    try:
-        import peft  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            "decoder: low-rank weights need peft: pip install 'geodesic-lightning[morphs]', or choose "
-            "another decoder."
-        ) from error

@@ -12,6 +12,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel, embedded
 from geodesic_lightning.models.diffusion.compiler import check_compiler
 from geodesic_lightning.models.diffusion.loading import Source, refuse_unreachable
+from geodesic_lightning.models.diffusion.lora_file import require_peft
 from geodesic_lightning.models.diffusion.prediction import check_prediction
 from geodesic_lightning.models.embedded import pipeline_folder
 
@@ -34,6 +35,8 @@ def check_settings(make_model: Callable[..., Any]) -> None:
     check_prediction(options.get("prediction", "auto"))
     if options.get("compile"):
         check_compiler()
+    if options.get("lora"):
+        require_peft()
     refuse_unreachable(source)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from geodesic_lightning.data.paths import expanded
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.errors import UserError, require
 from geodesic_lightning.models.diffusion.folder import is_pointer, pointer_words
 
 NAMES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
@@ -43,6 +43,13 @@ def add_loras(
     return [(scale, add_lora(pipeline, name, scale)) for name, scale in zip(names, numbers)]
 
 
+def require_peft() -> None:
+    """Raise UserError where the library that reads and adds low-rank weights is not installed."""
+    require(
+        "peft", "model.lora: low-rank weights need peft: pip install 'geodesic-lightning[morphs]'."
+    )
+
+
 def add_lora(pipeline: Any, lora: str, scale: float = 1.0) -> Path:
     """Add the weights of a folder or a .safetensors file; the file that was read.
 
@@ -55,12 +62,7 @@ def add_lora(pipeline: Any, lora: str, scale: float = 1.0) -> Path:
     file = _file(expanded(lora))
     if is_pointer(file):
         raise UserError(f"model.lora: {pointer_words(file, file.parent)}.")
-    try:
-        import peft  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            "model.lora: low-rank weights need peft: pip install 'geodesic-lightning[morphs]'."
-        ) from error
+    require_peft()
     denoiser = pipeline.unet if hasattr(pipeline, "unet") else pipeline.transformer
     before = {key: value.clone() for key, value in _weights(denoiser).items()}
     try:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.errors import require
 
 WEIGHTED = re.compile(r"(?<!\\)\(([^()]*[^()\\]):(\d+(?:\.\d*)?|\.\d+)\)")
 
@@ -45,10 +44,11 @@ def plain(prompt: str) -> str:
 def check_installed(prompts: Sequence[str]) -> None:
     """Raise UserError for weights where there is no compel to read them."""
     first = next((match[0] for p in prompts if (match := WEIGHTED.search(p))), None)
-    if first is not None and find_spec("compel") is None:
-        raise UserError(
+    if first is not None:
+        require(
+            "compel",
             f"The prompt has a weight, {first}, and compel, which reads it, is not installed: pip install "
-            f"'geodesic-lightning[prompts]', or write \\{first[:-1]}\\) for the text itself."
+            f"'geodesic-lightning[prompts]', or write \\{first[:-1]}\\) for the text itself.",
         )
 
 
