@@ -250,7 +250,7 @@ class DiffusionModel:
         area = self.latent_shape[1] * self.latent_shape[2]
         pixels = self.image_size[0] * self.image_size[1]
         self._chunks.start(min(32 * plenty, plenty * 8192 // area))
-        self._pictures.start(min(8 * plenty, plenty * 2**18 // pixels))
+        self._pictures.start(min(4 * plenty, plenty * 2**18 // pixels))
 
     @property
     def device(self) -> torch.device:
