@@ -72,14 +72,6 @@ def pairs_in(root: str | Path) -> list[PairFiles]:
     return found
 
 
-def count(root: str | Path) -> int:
-    """How many pairs a folder holds; 1 where that cannot be told, so that one job says why."""
-    try:
-        return len(pairs_in(root))
-    except UserError:
-        return 1
-
-
 def _listed(manifest: Path) -> list[PairFiles]:
     text = read_text(manifest)
     heading = text.partition("\n")[0]

@@ -104,9 +104,9 @@ def register() -> None:
 
 
 def _pairs_in(root: str) -> int:
-    from geodesic_lightning.data.pair_folder import count  # late: images need torch
+    from geodesic_lightning.data.pair_folder import pairs_in  # late: images need torch
 
-    return count(root)
+    return len(pairs_in(root))
 
 
 def check(cfg: DictConfig) -> None:
