@@ -211,7 +211,12 @@ class TestRuns:
         upload(page, large, END)
         page.get_by_label("Prompt of the first").fill('a "noisy" cat, sly')
         page.get_by_text("Settings", exact=True).click()
-        page.get_by_label("number input for Frames").fill("5")
+        frames = page.get_by_label("number input for Frames")
+        page.wait_for_timeout(500)  # a person's; on a busy machine Gradio is not quicker
+        frames.fill("5")
+        frames.blur()
+        page.wait_for_timeout(500)
+        assert frames.input_value() == "5"
         page.click("#run")
         folder = server.place / until(page, "^Done").removeprefix("Done: ")
         assert (folder / "given" / "1_a_large_picture.png").read_bytes() == large.read_bytes()
