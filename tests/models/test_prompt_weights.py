@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache, partial
 
 import pytest
@@ -9,7 +10,7 @@ import tiny
 import torch
 
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.models.diffusion import DiffusionModel, embedded, prompt_weights
+from geodesic_lightning.models.diffusion import DiffusionModel, embedded
 from geodesic_lightning.models.diffusion.prompt_weights import fragments, is_weighted, plain
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.long_prompts import check_before_loading
@@ -88,7 +89,7 @@ class TestByCompel:
 
 
 def test_without_compel_one_sentence_before_loading(monkeypatch):
-    monkeypatch.setattr(prompt_weights, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "compel", None)
     for make in (partial(embedded), partial(DiffusionModel, "/nowhere")):
         with pytest.raises(UserError, match=r"has a weight, \(cat:1.2\), and compel.*\[prompts\]"):
             check_before_loading(make, prompts, ["a (cat:1.2)", ""])
