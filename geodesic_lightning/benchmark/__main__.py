@@ -186,21 +186,14 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
-    if options.topic == "devices":
-        from geodesic_lightning.benchmark import devices
-
-        yield from devices.estimate()
-        return
-    if options.topic in ("passes", "seconds"):
-        from geodesic_lightning.benchmark import passes, seconds
-
-        yield from {"passes": passes, "seconds": seconds}[options.topic].study()
-        return
     from geodesic_lightning.benchmark import (
+        devices,
         estimators,
+        passes,
         problems,
         roundtrip,
         scaling,
+        seconds,
         shots,
         solvers,
         strength,
@@ -208,7 +201,13 @@ def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
     from geodesic_lightning.models.diffusion import embedded
 
     keys = {row.key for row in known}
-    if options.topic == "estimators":
+    if options.topic == "devices":
+        yield from devices.estimate()
+    elif options.topic == "passes":
+        yield from passes.study()
+    elif options.topic == "seconds":
+        yield from seconds.study()
+    elif options.topic == "estimators":
         yield from estimators.study(embedded(), pairs, options.seeds)
     elif options.topic == "scaling":
         yield from scaling.study(next(problems.cats(embedded())))

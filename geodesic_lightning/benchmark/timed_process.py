@@ -5,7 +5,7 @@ nothing but the standard library, and is run as a file, not as a module of the p
 """
 
 import json
-import os
+import resource
 import subprocess
 import sys
 import time
@@ -14,10 +14,9 @@ import time
 def main(result: str, *words: str) -> int:
     """Returns what the process ended with."""
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *words])
-    _, status, used = os.wait4(process.pid, 0)
+    done = subprocess.run([sys.executable, *words], check=False)
     wall = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     unit = 1 if sys.platform == "darwin" else 1024
     measured = {
         "wall": wall,
@@ -26,7 +25,7 @@ def main(result: str, *words: str) -> int:
     }
     with open(result, "w", encoding="utf-8") as file:
         json.dump(measured, file)
-    return process.returncode
+    return done.returncode
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from geodesic_lightning.cli import config
 from geodesic_lightning.cli.machine import process_count
+from geodesic_lightning.cli.words import SWEEP
 from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 
@@ -55,7 +56,7 @@ def early(words: Sequence[str]) -> Early:
 
     What does not compose is told when Hydra composes it again.
     """
-    if any(word.startswith("-") and word not in ("-m", "--multirun") for word in words):
+    if any(word.startswith("-") and word not in SWEEP for word in words):
         return Early()
     settings = [word for word in words if "=" in word and not word.startswith("-")]
     for tells in (_may_tell, _tells):

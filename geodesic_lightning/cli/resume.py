@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from geodesic_lightning.cli.words import SWEEP
 from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 
@@ -67,7 +68,7 @@ def with_former(words: Sequence[str], resume: str | None) -> list[str]:
         and _key(word) != "sweep.resume"
     ]
     # A job of a sweep that an experiment prescribes is resumed alone.
-    alone = [] if {"-m", "--multirun"} & set(words) else ["hydra.mode=RUN"]
+    alone = [] if set(SWEEP) & set(words) else ["hydra.mode=RUN"]
     said = {_key(word) for word in kept} | set(given)
     now = set(given) - set(map(_key, former))
     silent = [word for word in unsaid(folder) if not _said(word, said, now)]
