@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 # Before torch is imported, here and in commands that tests start: networks as small as these gain
-# nothing from a second thread, and on a busy machine wait for it fifty times as long.
+# nothing from a second thread, and on a busy machine wait for it fifty times as long. Whoever sets
+# OMP_NUM_THREADS tests with as many.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line sets it
@@ -32,7 +33,8 @@ import torch  # noqa: E402
 from hydra.core.global_hydra import GlobalHydra  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
 
-torch.set_num_threads(1)
+THREADS = int(os.environ["OMP_NUM_THREADS"])
+torch.set_num_threads(THREADS)
 torch.set_num_interop_threads(1)
 
 LOGGERS = [
@@ -72,7 +74,7 @@ def as_before() -> Iterator[None]:
         urllib.request.install_opener(None)  # it keeps the proxies of its first use
         HydraConfig.instance().cfg = None
         GlobalHydra.instance().clear()
-        torch.set_num_threads(1)
+        torch.set_num_threads(THREADS)
         torch.set_default_dtype(torch.float32)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from known import same_bits
 from safetensors.torch import load_file
 
 # Few steps everywhere: these runs show how parts fit, not how well they solve.
@@ -75,7 +74,7 @@ def test_nodes_are_the_same_with_all_callbacks_and_with_hardly_any(geodesic, tin
         run = geodesic(*usual, *chosen, f"hydra.run.dir={name}")
         assert run.code == 0, run.err
         found.append(nodes(run.folder))
-    assert same_bits(found[0], found[1])  # and so a run repeats itself
+    assert torch.equal(found[0], found[1])  # and so a run repeats itself
 
 
 def test_nodes_are_the_same_with_no_callback_at_all(geodesic, monkeypatch):
@@ -88,7 +87,7 @@ def test_nodes_are_the_same_with_no_callback_at_all(geodesic, monkeypatch):
         assert run.code == 0, run.err
     first, last = seen[0].path.nodes, seen[-1].path.nodes
     assert first is not last
-    assert same_bits(first, last)
+    assert torch.equal(first, last)
 
 
 # -- 4: one command line ---------------------------------------------------------------------------
@@ -166,7 +165,7 @@ def test_resumed_run_ends_where_the_run_without_a_stop_does(geodesic, optimizer,
     resumed = geodesic(*usual, "hydra.run.dir=resumed", f"resume={part.folder}", *FURTHER)
     assert whole.code == part.code == resumed.code == 0, resumed.err
     assert not torch.equal(padded(nodes(part.folder)), padded(nodes(whole.folder)))
-    assert same_bits(nodes(resumed.folder), nodes(whole.folder))
+    assert torch.equal(nodes(resumed.folder), nodes(whole.folder))
     counts = [json.loads((run.folder / "summary.json").read_text()) for run in (whole, resumed)]
     assert counts[0]["score_evaluations"] == counts[1]["score_evaluations"]
 
@@ -195,4 +194,4 @@ def test_run_that_was_interrupted_says_how_to_go_on(geodesic, monkeypatch):
     assert f"Interrupted after 4 steps; go on with resume={stopped.folder}" in stopped.err
     resumed = geodesic(*usual, "hydra.run.dir=resumed", f"resume={stopped.folder}")
     assert resumed.code == 0, resumed.err
-    assert same_bits(nodes(resumed.folder), nodes(whole.folder))
+    assert torch.equal(nodes(resumed.folder), nodes(whole.folder))

@@ -9,7 +9,7 @@ from functools import cache, partial
 import lightning as L
 import pytest
 import torch
-from known import FLAT, exact_score, same_bits
+from known import FLAT, exact_score
 from PIL import Image
 
 from geodesic_lightning.data.keyframes import keyframe_points, keyframes, shipped_keyframes
@@ -68,7 +68,7 @@ class TestLegs:
         for leg, found in zip(alone.legs, sharp):
             one = Problem(leg, exact_score(name), problem.alpha)
             solve(one, SemiImplicit, 16)
-            assert same_bits(leg.points()[:16], found[:16])
+            assert torch.equal(leg.points()[:16], found[:16])
             spent += one.evaluations
         assert problem.evaluations == spent
 
@@ -263,7 +263,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path):
     begun.fit(first, train_dataloaders=Batches())
     begun.save_checkpoint(tmp_path / "half.ckpt")
     trainer().fit(second, train_dataloaders=Batches(), ckpt_path=tmp_path / "half.ckpt")
-    assert same_bits(second.path.points(), straight.path.points())
+    assert torch.equal(second.path.points(), straight.path.points())
     assert second.problem.evaluations == straight.problem.evaluations
 
 

@@ -82,7 +82,8 @@ def test_two_images(model, maker):
     u = torch.linspace(0, 1, 9)
     found, given = films(model, BENT, maker, u)
     assert torch.equal(found["given"][[0, -1]], given)
-    assert torch.equal(found["given"][1:-1], found["decoded"][1:-1])
+    # The ends are not decoded where they are given: a batch of another size adds up in another order.
+    torch.testing.assert_close(found["given"][1:-1], found["decoded"][1:-1], atol=1e-5, rtol=0)
     assert torch.equal(found["blended"][[0, -1]], given)
     own = autoencoded(model, given) if maker is plain else None
     expected = faded(found, u, (0.0, 1.0), [0, 8], given, own)
@@ -106,7 +107,7 @@ def test_a_shot_has_a_start_alone(model):
     solver = partial(InitialValueSolver, optimizer=Integrator)
     found, given = films(model, solver, plain, u, velocity=Toward())
     assert torch.equal(found["given"][0], given[0])
-    assert torch.equal(found["given"][1:], found["decoded"][1:])
+    torch.testing.assert_close(found["given"][1:], found["decoded"][1:], atol=1e-5, rtol=0)
     expected = faded(found, u, (0.0,), [0], given[:1])
     torch.testing.assert_close(found["blended"], expected, atol=1e-5, rtol=0)
 
