@@ -2,6 +2,7 @@
 
     lint, types, docs     once
     tests-3.11 … 3.13     the newest dependencies that pip finds, on each Python that is there
+    arithmetic            the tests with the instructions of older processors, which add up in other orders
     ui                    the page, whose Gradio holds Pillow back
     tests_lowest          the lowest versions that pyproject.toml allows, on the lowest Python
     package-3.11, 3.13    what is published, wheel and sdist, installed alone and run in an empty folder
@@ -20,6 +21,19 @@ from packaging.requirements import Requirement
 nox.needs_version = ">=2024.10.9"
 nox.options.error_on_missing_interpreters = False
 PYTHONS = ("3.11", "3.12", "3.13")
+# What torch, oneDNN and MKL may use of a processor: SSE4 (2008), AVX2 (2013).
+INSTRUCTIONS = {
+    "sse4": {
+        "ATEN_CPU_CAPABILITY": "default",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+    },
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    },
+}
 PYPROJECT = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -53,6 +67,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS[0])
+@nox.parametrize("instructions", sorted(INSTRUCTIONS))
+def arithmetic(session: nox.Session, instructions: str) -> None:
+    """As an older processor adds up; set OMP_NUM_THREADS for more threads than one."""
+    session.install("--editable", ".[dev]")
+    session.run("python", "-m", "pytest", *session.posargs, env=INSTRUCTIONS[instructions])
+
+
+@nox.session(python=PYTHONS[0])
 def ui(session: nox.Session) -> None:
     """The page to morph in, apart from the rest: Gradio holds Pillow back."""
     session.install("--editable", ".[dev,ui]")
@@ -66,9 +88,7 @@ def tests_lowest(session: nox.Session) -> None:
     pins.write_text("\n".join(lowest()) + "\n", encoding="utf-8")
     session.install("--constraint", str(pins), "--editable", ".[dev]")
     # Warnings are no errors here: old packages use what newer ones under them have deprecated.
-    # Nor do runs repeat themselves to the last bit: tests/known.py.
-    whole = {"TESTS_WITHOUT_BITS": "1"}
-    session.run("python", "-m", "pytest", "-W", "default", *session.posargs, env=whole)
+    session.run("python", "-m", "pytest", "-W", "default", *session.posargs)
 
 
 @nox.session(python=[PYTHONS[0], PYTHONS[-1]])
