@@ -5,10 +5,10 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
-from geodesic_lightning.data.paths import unreadable
+from geodesic_lightning.data.paths import printable, unreadable
 from geodesic_lightning.errors import UserError
 
-__all__ = ["decoded", "read_text"]
+__all__ = ["check_text", "decoded", "read_text"]
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -17,6 +17,18 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+
+def check_text(name: str, text: str) -> None:
+    """Raise UserError for text with lone surrogates: bytes that were no UTF-8, or half a character.
+
+    No file, page or tokenizer takes them.
+    """
+    if printable(text) != text:
+        raise UserError(
+            f"{name}: got {printable(text)!r}, which is not all text (bytes that are no UTF-8, or half a character), "
+            "expected UTF-8: type it anew, or rename the file or folder."
+        )
 
 
 def read_text(path: Path) -> str:
