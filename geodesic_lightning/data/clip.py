@@ -195,8 +195,8 @@ def clip_points(path: str | Path) -> Frames:
         ) from error
     except Exception as error:  # a damaged file can fail in any of numpy's own ways
         raise UserError(
-            f"data.path: {path} is not a table of numbers: give a .csv or .npy file, one row a "
-            "frame."
+            f"data.path: {path} is not a table of numbers: give a .csv file, columns apart by commas, parts of one by "
+            "points, or a .npy file, one row a frame."
         ) from error
     if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "biuf":
         raise UserError(f"data.path: {path} holds no plain numbers: give one row a frame.")

@@ -108,7 +108,7 @@ def read_image(source: Picture, name: str = "the picture") -> Image.Image:
 def _content(source: Any, name: str) -> tuple[Path | io.BytesIO, str]:
     """A file on this machine, or the content of one, and what messages call it."""
     if source is None or (isinstance(source, str | os.PathLike) and not is_address(source)):
-        return _file(source), str(source)
+        return _file(source), printable(str(source))
     if is_address(source):
         name, data = source.strip(), fetched(source)
     elif isinstance(source, Bytes):
@@ -168,7 +168,7 @@ def _file(source: str | os.PathLike[Any] | None) -> Path:
         if path.is_dir():
             raise UserError(f"{source} is a folder, expected an image file: give a file in it.")
         if not path.exists():
-            if kind := re.match(r"\s*(\w+):/{1,2}", str(source)):
+            if kind := re.match(r"\s*(\w{2,}):/{1,2}", str(source)):
                 raise UserError(
                     f"{source} is an address of {kind[1]}:, expected a path, or an address of http or https: save "
                     "the picture on this machine and give its path."
