@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from importlib.util import find_spec
 
-__all__ = ["UserError", "advice", "require"]
+__all__ = ["ADVICE", "UserError", "advice", "require"]
 
 
 # What helps, by what the system says; where it says something else, whoever asked knows better.

@@ -178,12 +178,11 @@ def _target(error: InstantiationException) -> str | None:
 
 
 def _file(error: OSError) -> str | None:
-    helps = advice(error, "")
-    if error.filename is None:
-        return f"A file cannot be written ({error.strerror}): {helps}." if helps else None
-    reason = f"{error.filename} cannot be read or written ({error.strerror})"
-    helps = helps or "give another"
-    return f"{reason}: {helps}, for the run's folder with hydra.run.dir="
+    helps = advice(error, "" if error.filename is None else "give another")
+    if not helps:
+        return None
+    what = "A file" if error.filename is None else error.filename
+    return f"{what} cannot be read or written ({error.strerror}): {helps}, for the run's folder with hydra.run.dir="
 
 
 def _by_name(error: Exception) -> str | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import subprocess
 import tempfile
@@ -25,7 +26,7 @@ from PIL import Image
 
 from geodesic_lightning.data.colour import to_srgb
 from geodesic_lightning.data.paths import printable
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.errors import ADVICE, UserError
 
 log = logging.getLogger("geodesic_lightning")
 
@@ -114,6 +115,9 @@ def write(images: Iterable[np.ndarray], path: Path, fps: float) -> str:
         if not code:
             return name
         reasons.append(f"{name}: {_reason(said)}")
+        for number in ADVICE:  # a full disk is no lack of encoders either
+            if os.strerror(number) in reasons[-1]:
+                raise OSError(number, os.strerror(number), str(path))
     raise NoEncoder("; ".join(reasons) or f"it has none of {', '.join(ENCODERS)}")
 
 

@@ -42,28 +42,28 @@ def keyframes(
     Raises:
         UserError: an image that `read_image` refuses, or another number of prompts than of images.
     """
+    given: Any = images
     one = is_address(images) or is_bytes(images) or isinstance(images, Image.Image)
     if isinstance(images, str | os.PathLike) and not one:
-        images = pictures_at(images)
+        given = pictures_at(images)
     least = 3 if closed else 2
-    if one or not hasattr(images, "__len__") or len(images) < least:
-        got = "one picture" if one else len(images) if hasattr(images, "__len__") else images
+    if one or not hasattr(given, "__len__") or len(given) < least:
+        got = "one picture" if one else len(given) if hasattr(given, "__len__") else given
         raise UserError(
             f"data.images: got {got}, expected at least {least} files: write data.images=[a.png,b.png,c.png], "
             "a folder, or a pattern as 'pictures/*.png'."
         )
-    if prompts and len(prompts) != len(images):
+    if prompts and len(prompts) != len(given):
         raise UserError(
-            f"data.prompts: got {len(prompts)} for {len(images)} images, expected one for each, or "
+            f"data.prompts: got {len(prompts)} for {len(given)} images, expected one for each, or "
             "none: write '' where there is none."
         )
+    names = [f"image {number}" for number in range(1, len(given) + 1)]
     return Frames(
         None,
-        tuple(prompts) or ("",) * len(images),
-        tuple(name_of(image, f"image {number}") for number, image in enumerate(images, 1)),
-        pictures=tuple(
-            read_image(image, f"image {number}") for number, image in enumerate(images, 1)
-        ),
+        tuple(prompts) or ("",) * len(given),
+        tuple(map(name_of, given, names)),
+        pictures=tuple(map(read_image, given, names)),
         closed=closed,
         rounding=part(rounding),
         fit=fit,

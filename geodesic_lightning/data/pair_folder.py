@@ -82,7 +82,7 @@ def _listed(manifest: Path) -> list[PairFiles]:
     between = max(DELIMITERS, key=(lines[0][1] if lines else "").count)
     table = [(number, _cells(manifest, number, line, between)) for number, line in lines]
     columns = _columns(manifest, table[0][1] if table else [])
-    found = []
+    found: list[PairFiles] = []
     for number, cells in table[1:]:
         if not any(cells):
             continue
