@@ -33,7 +33,7 @@ from geodesic_lightning.data.prompts import prompts as prompts_alone
 from geodesic_lightning.data.resize import check_fit
 from geodesic_lightning.decoding.decoder import Decoder, plain
 from geodesic_lightning.decoding.retime import Timing
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.errors import UserError, advice
 from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.integrators.initial_velocity import Random, Toward, Velocity
@@ -238,7 +238,7 @@ class Solution:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"{folder} cannot be made ({error.strerror}): give another folder."
+                f"{folder} cannot be made ({error.strerror}): {advice(error, 'give another folder')}."
             ) from error
         metadata = {
             "step": self.summary.get("steps", 0),
@@ -272,8 +272,8 @@ def interpolate(
     """The geodesic between two images, by default through the shipped model of drawn cats.
 
     Args:
-        start, end: image files, PIL images, arrays (H, W, 3) or tensors (3, H, W); or points, d numbers each,
-            where the model is a density.
+        start, end: pictures: image files, http(s) addresses, open binary files, the bytes of a file, PIL images,
+            arrays (H, W, 3) or tensors (3, H, W); or points, d numbers each, where the model is a density.
         prompt_start, prompt_end: what they show.
         tolerance: predicted relative excess of length at which solving stops.
         settings: see Settings.
@@ -297,7 +297,7 @@ def through(
     """One path through several images in their order, smooth at each; see docs/keyframes.md.
 
     Args:
-        images: image files, PIL images, arrays or tensors, two or more; or a folder, or a pattern; or points.
+        images: pictures as for `interpolate`, two or more; or a folder, or a pattern; or points.
         prompts: one an image, or none.
         closed: the path leads back to the first image.
         rounding: part of each leg in which the path may leave its geodesic for smoothness' sake.
@@ -373,7 +373,7 @@ def extrapolate(
     """The geodesic from an image along a velocity; only the first frame is a given image.
 
     Args:
-        start: image file, PIL image, array or tensor, or a point; toward: a second one, or None for a random direction.
+        start: a picture as for `interpolate`, or a point; toward: a second one, or None for a random direction.
         prompt, prompt_toward: what they show.
         velocity: in place of that direction, one of integrators/initial_velocity.py: Onward("outputs/cat"), say, which
             goes on past `toward`.
@@ -408,7 +408,7 @@ def analyse(
     """Is a clip a geodesic? `summary["clip"]` says what report.md would; see docs/clips.md.
 
     Args:
-        film: an mp4, gif or webp, or a folder of pictures; prompt: what all frames show.
+        film: a path: an mp4, gif or webp, or a folder of pictures; prompt: what all frames show.
         stride, range: every stride-th frame of [first, last + 1); resize: the former name of fit.
         settings: see Settings; `segments` are those of the geodesic between the clip's ends.
 

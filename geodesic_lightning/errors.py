@@ -1,14 +1,33 @@
-"""The one error that is addressed to the user."""
+"""The one error that is addressed to the user, and what helps where the system refuses."""
 
 from __future__ import annotations
 
+import errno
 from importlib.util import find_spec
 
-__all__ = ["UserError", "require"]
+__all__ = ["ADVICE", "UserError", "advice", "require"]
+
+
+# What helps, by what the system says; where it says something else, whoever asked knows better.
+ADVICE = {
+    errno.ENOSPC: "the disk is full: free some space, or choose a folder on another disk",
+    errno.EDQUOT: "the space that you may use is used up: free some of it, or choose a folder on another disk",
+    errno.EFBIG: "files may not become so large here: raise ulimit -f, or choose a folder on another disk",
+    errno.EROFS: "nothing can be written to this disk: choose a folder on another one",
+    errno.ENAMETOOLONG: "the name is too long: give a shorter one",
+    errno.EIO: "the disk fails: choose a folder on another one",
+    errno.EMFILE: "too many files are open: raise ulimit -n",
+}
 
 
 class UserError(ValueError):
     """One sentence for the user: what was given, what is expected, what to do."""
+
+
+def advice(error: BaseException, usual: str) -> str:
+    """What to do about an OSError, without stop: by its number, else what is usual where it happened."""
+    number = getattr(error, "errno", None)
+    return usual if number is None else ADVICE.get(number, usual)
 
 
 def require(package: str, sentence: str) -> None:

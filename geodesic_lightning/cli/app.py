@@ -43,6 +43,7 @@ from geodesic_lightning.cli.run_folder import entries, refuse_deleted, refuse_ta
 from geodesic_lightning.cli.sweep import objective
 from geodesic_lightning.cli.words import as_typed
 from geodesic_lightning.data.paths import expanded
+from geodesic_lightning.data.text import check_typed
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.solvers.stages import Stages
 from geodesic_lightning.tracking import wandb_library
@@ -61,6 +62,10 @@ def task(cfg: DictConfig) -> dict | float | None:
         the summary, or what objective= names of it, for sweepers; None of a job that failed.
     """
     job = HydraConfig.get()
+    if (
+        job.job.chdir
+    ):  # names are meant from where they were typed; what a run writes is in its folder anyway
+        os.chdir(job.runtime.cwd)
     try:
         if cfg.sweep.resume and "RANK" in os.environ:
             raise UserError(
@@ -262,6 +267,10 @@ def main(began: float | None = None) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     forgiving_terminal()
     without_a_home()
+    try:
+        check_typed(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"Error: {error}")
     sys.argv[1:] = as_typed(at_home(sys.argv[1:]), CONF)
     known = early(sys.argv[1:])
     if known.resume:

@@ -27,7 +27,7 @@ from omegaconf.errors import (
 )
 
 from geodesic_lightning.cli.words import quoted
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.errors import UserError, advice
 
 QUOTING = (
     "quote a text that has commas, brackets or equal signs: 'data.prompt_start=\"a red, sly cat\"'"
@@ -178,10 +178,11 @@ def _target(error: InstantiationException) -> str | None:
 
 
 def _file(error: OSError) -> str | None:
-    if error.filename is None:
+    helps = advice(error, "" if error.filename is None else "give another")
+    if not helps:
         return None
-    reason = f"{error.filename} cannot be read or written ({error.strerror})"
-    return f"{reason}: give another, for the run's folder with hydra.run.dir="
+    what = "A file" if error.filename is None else error.filename
+    return f"{what} cannot be read or written ({error.strerror}): {helps}, for the run's folder with hydra.run.dir="
 
 
 def _by_name(error: Exception) -> str | None:

@@ -79,7 +79,7 @@ def tell_failure(folder: Path, job: int, overrides: str, told: str) -> None:
     """Say that a job failed, now and at the sweep's end."""
     print(f"Error in job {job} ({overrides}): {told}", file=sys.stderr)
     text = json.dumps({"job": job, "overrides": overrides, "error": told}, ensure_ascii=False)
-    (folder / FAILED).write_text(text, encoding="utf-8")
+    (folder / FAILED).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _own_folder(config: DictConfig, mode: str) -> None:

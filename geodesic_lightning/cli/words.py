@@ -98,8 +98,10 @@ def _texts(read: Override) -> bool:
 
 
 def _in_quotes(value: str) -> bool:
+    """It begins and ends with a quote, and Hydra reads it: not "a" cat, he said "hi", whose quotes are its own."""
     value = value.strip()
-    return len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    marked = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return marked and _read(f"x={value}") is not None
 
 
 def quote(value: str, signs: int = 0) -> str:

@@ -12,11 +12,13 @@ A clip of an exact density is a table of points.
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +26,12 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 
 from geodesic_lightning.data import ffmpeg as film
+from geodesic_lightning.data.address import is_address
 from geodesic_lightning.data.frames import Frames, crop_said
 from geodesic_lightning.data.paths import PICTURES, expanded, pictures_in
-from geodesic_lightning.data.read_image import read_image
+from geodesic_lightning.data.read_image import name_of, read_image
 from geodesic_lightning.data.resize import Size, check_fit, resize
-from geodesic_lightning.data.text import read_text
+from geodesic_lightning.data.text import check_text, read_text
 from geodesic_lightning.errors import UserError
 
 __all__ = ["Clip", "clip", "clip_points", "shipped_clip"]
@@ -92,11 +95,11 @@ class Clip:
         first = next(self.pictures(), None)
         if first is None:
             return None
-        return (self.path.name,), resize(first, size, self.fit, self.anchor)[None]
+        return (name_of(self.path, ""),), resize(first, size, self.fit, self.anchor)[None]
 
     def cropped(self, size: Size) -> str:
         """What a crop to this size cuts off, in a sentence without stop; "" where that is under 1 %."""
-        return crop_said([(self.path.name, self.size)], size) if self.fit == "crop" else ""
+        return crop_said([(name_of(self.path, ""), self.size)], size) if self.fit == "crop" else ""
 
     def chunks(self, size: Size, many: int) -> Iterator[Tensor]:
         """Images (≤ many, 3, H, W) in [0, 1], in order; UserError for a film cut off."""
@@ -113,7 +116,7 @@ class Clip:
 
 
 def clip(
-    path: str | Path,
+    path: str | os.PathLike[Any],
     prompt: str = "",
     stride: int = 1,
     range: Sequence[int] | None = None,
@@ -138,6 +141,13 @@ def clip(
     check_fit(fit, anchor)
     if stride < 1:
         raise UserError(f"data.stride: got {stride}, expected at least 1.")
+    check_text("data.prompt", prompt)
+    if is_address(path) or not isinstance(path, str | os.PathLike):
+        got = path if isinstance(path, str) else f"a {type(path).__name__}"
+        raise UserError(
+            f"data.path: got {got}, expected a film or a folder of pictures on this machine: save it as a file, and "
+            "give its path."
+        )
     where = expanded(path) if str(path).strip() else None
     if where is None or not _exists(where):
         raise UserError(
@@ -185,8 +195,8 @@ def clip_points(path: str | Path) -> Frames:
         ) from error
     except Exception as error:  # a damaged file can fail in any of numpy's own ways
         raise UserError(
-            f"data.path: {path} is not a table of numbers: give a .csv or .npy file, one row a "
-            "frame."
+            f"data.path: {path} is not a table of numbers: give a .csv file, columns apart by commas, parts of one by "
+            "points, or a .npy file, one row a frame."
         ) from error
     if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "biuf":
         raise UserError(f"data.path: {path} holds no plain numbers: give one row a frame.")
@@ -265,7 +275,7 @@ def _read(path: Path) -> Iterator[Image.Image]:
         try:
             with Image.open(path) as opened:
                 for frame in ImageSequence.Iterator(opened):
-                    yield read_image(frame.convert("RGBA"))
+                    yield read_image(frame, str(path))
         except UserError:
             raise
         except Exception as error:

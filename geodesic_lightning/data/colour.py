@@ -1,6 +1,5 @@
-"""Colours: pixels of any depth and colour space as 8-bit sRGB.
+"""Colours: pixels of any depth (depth.py) and colour space as 8-bit sRGB.
 
-v ↦ 255 (v − black) / (white − black)      deep pixels, white by their type or their range
 v ↦ sRGB⁻¹(profile(v))                     by the profile in the file (littleCMS through Pillow)
 v ↦ a v + (1 − a) white                    transparency a, over white
 """
@@ -13,7 +12,7 @@ import logging
 import numpy as np
 from PIL import Image
 
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.data.depth import shallow
 
 __all__ = ["to_srgb"]
 
@@ -21,19 +20,21 @@ log = logging.getLogger("geodesic_lightning")
 
 # A profile's pixels in Pillow, and what may be made such pixels without a guess.
 MODES = {"RGB": ("RGB", "P", "L", "1"), "GRAY": ("L", "1"), "CMYK": ("CMYK",), "Lab": ("LAB",)}
-WHITES = (1.0, 255.0, 65535.0)  # what float pictures call white
 
 
-def to_srgb(image: Image.Image, name: str) -> Image.Image:
-    """A decoded picture as a new one of mode RGB; `name` is what messages call it.
+def to_srgb(image: Image.Image, name: str, alpha: Image.Image | None = None) -> Image.Image:
+    """A decoded picture as a new one of mode RGB.
+
+    Args:
+        name: what messages call it.
+        alpha: its transparency, L, where the picture itself does not say it.
 
     Raises:
         UserError: a float picture has pixels that are no numbers.
     """
     profile = image.info.get("icc_profile")
-    image = _shallow(image, name)
-    alpha = None
-    if image.has_transparency_data:
+    image = shallow(image, name)
+    if alpha is None and image.has_transparency_data:
         grey = image.mode in ("L", "LA", "La", "1")
         image = image.convert("RGBA")
         alpha = image.getchannel("A")
@@ -44,30 +45,6 @@ def to_srgb(image: Image.Image, name: str) -> Image.Image:
         image.putalpha(alpha)
         image = Image.alpha_composite(white, image).convert("RGB")
     return image
-
-
-def _shallow(image: Image.Image, name: str) -> Image.Image:
-    """Greys of 16 bits, 32 bits and floating point as 8 bits; other pictures as they are.
-
-    16 bits end at 65535. Of the others, white is the first of 1 (floats only), 255 and 65535 that no
-    pixel exceeds; where pixels are negative or larger, black and white are their least and largest.
-    """
-    if not image.mode.startswith(("I", "F")):
-        return image
-    values = np.asarray(image)
-    if not np.isfinite(values).all():
-        raise UserError(
-            f"{name} has pixels that are not finite numbers, expected a picture: save it as an "
-            "ordinary PNG."
-        )
-    least, most = float(values.min()), float(values.max())
-    whites = WHITES[2:] if image.mode.startswith("I;16") else WHITES[image.mode == "I" :]
-    black, white = 0.0, next((w for w in whites if most <= w), most)
-    if least < 0 or most > whites[-1]:
-        black, white = least, most
-        log.warning("%s: pixels from %g to %g are taken as black to white.", name, least, most)
-    scaled = (values.astype(np.float64) - black) * (255 / max(white - black, 1e-300))
-    return Image.fromarray(np.floor(scaled + 0.5).clip(0, 255).astype(np.uint8))
 
 
 def _managed(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:

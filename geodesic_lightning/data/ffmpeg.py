@@ -1,8 +1,9 @@
 """Films through ffmpeg, which imageio-ffmpeg carries: counted, read frame by frame, and written.
 
-ffmpeg writes every frame as a portable pixmap to a pipe: a header that names its size, then its
+ffmpeg writes every frame as a portable arbitrary map to a pipe: a header that names its size, then its
 bytes, 8-bit RGB whatever the film has. No frame is dropped or doubled to keep a rate, a film that is
-to be shown turned is turned, and what cannot be decoded is an error, not a gap.
+to be shown turned is turned, pixels that are not square are made so, transparency is laid over white, and what
+cannot be decoded is an error, not a gap.
 
 Written is H.264 where this ffmpeg has an encoder for it, else what it has.
 """
@@ -10,6 +11,9 @@ Written is H.264 where this ffmpeg has an encoder for it, else what it has.
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +24,11 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.data.colour import to_srgb
+from geodesic_lightning.data.paths import printable
+from geodesic_lightning.errors import ADVICE, UserError
+
+log = logging.getLogger("geodesic_lightning")
 
 __all__ = ["NoEncoder", "count", "frames", "unreadable", "write"]
 
@@ -34,6 +42,16 @@ ENCODERS: dict[str, Sequence[str]] = {
     "mpeg4": ("-q:v", "2"),
 }
 
+# Frames of square pixels, no side shorter than before, where an aspect is believed.
+SQUARE = "scale='if(between(sar,1,8),round(iw*sar),iw)':'if(between(sar,1/8,1),round(ih/sar),ih)'"
+OPAQUE, AS_IT_IS = "format=rgb24", "format=rgb24|rgba"  # with alpha where the film has it
+# Files whose transparency is not what ffmpeg takes it for, by how they begin. In webm and mkv it lies beside the
+# pictures, where only these decoders find it; plain AVI has a fourth byte that means nothing.
+MATROSKA, RIFF = b"\x1a\x45\xdf\xa3", b"RIFF"
+BESIDE = re.compile(r"Video: (vp[89])\b(?:(?!Stream #).)*?alpha_mode +: 1", re.S | re.I)
+WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+MEANINGLESS = "Video: rawvideo, bgra"
+
 
 class NoEncoder(Exception):
     """This machine's ffmpeg writes no film, for the reason given."""
@@ -41,7 +59,7 @@ class NoEncoder(Exception):
 
 def count(path: Path) -> int:
     """Frames that can be decoded; UserError where the file is no film, or is damaged."""
-    command = [*_decoding(path), "-progress", "pipe:1", "-f", "null", "-"]
+    command = [*_decoding(path)[0], "-progress", "pipe:1", "-f", "null", "-"]
     try:
         done = subprocess.run(command, capture_output=True, check=False)
     except OSError as error:
@@ -54,7 +72,8 @@ def count(path: Path) -> int:
 
 def frames(path: Path) -> Iterator[Image.Image]:
     """All frames as RGB pictures, decoded as they are asked for."""
-    command = [*_decoding(path), "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
+    reading, kind = _decoding(path)
+    command = [*reading, "-vf", f"{SQUARE},{kind}", "-f", "image2pipe", "-c:v", "pam", "-"]
     try:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError as error:
@@ -62,7 +81,7 @@ def frames(path: Path) -> Iterator[Image.Image]:
     with process:
         try:
             while process.stdout and (frame := _pixmap(process.stdout)) is not None:
-                yield frame
+                yield frame if frame.mode == "RGB" else to_srgb(frame, str(path))
         finally:
             process.kill()
 
@@ -96,6 +115,9 @@ def write(images: Iterable[np.ndarray], path: Path, fps: float) -> str:
         if not code:
             return name
         reasons.append(f"{name}: {_reason(said)}")
+        for number in ADVICE:  # a full disk is no lack of encoders either
+            if os.strerror(number) in reasons[-1]:
+                raise OSError(number, os.strerror(number), str(path))
     raise NoEncoder("; ".join(reasons) or f"it has none of {', '.join(ENCODERS)}")
 
 
@@ -122,19 +144,20 @@ def _fed(command: list[str], images: Iterable[np.ndarray]) -> tuple[int, bytes]:
 def encoders() -> list[str]:
     """Which of ENCODERS this machine's ffmpeg has, best first; NoEncoder without an ffmpeg."""
     try:
-        return list(_encoders(_executable()))
+        names = _listed(_executable(), "-encoders")
     except (OSError, RuntimeError) as error:
         raise NoEncoder(f"ffmpeg cannot be started ({_short(error)})") from error
+    return [name for name in ENCODERS if name in names]
 
 
 @cache
-def _encoders(executable: str) -> tuple[str, ...]:
-    command = [executable, "-hide_banner", "-encoders"]
+def _listed(executable: str, kind: str) -> frozenset[str]:
+    """Names of its -encoders or -decoders."""
+    command = [executable, "-hide_banner", kind]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    # A line an encoder: flags, its name, what it is.
+    # A line each: flags, its name, what it is.
     lines = [line.split() for line in done.stdout.decode(errors="replace").splitlines()]
-    names = {words[1] for words in lines if len(words) > 1}
-    return tuple(name for name in ENCODERS if name in names)
+    return frozenset(words[1] for words in lines if len(words) > 1)
 
 
 def _executable() -> str:
@@ -144,26 +167,58 @@ def _executable() -> str:
     return get_ffmpeg_exe()
 
 
-def _decoding(path: Path) -> list[str]:
+def _decoding(path: Path) -> tuple[list[str], str]:
+    """The beginning of a command that reads this film, and the filter for the kind of its frames."""
     try:
         executable = _executable()
-    except RuntimeError as error:
+        decoder, kind = _peculiar(executable, path)
+    except (OSError, RuntimeError) as error:
         raise _missing(path, error) from error
     quiet = ["-nostdin", "-v", "error", "-xerror", "-err_detect", "explode"]
     # file: because a name with a colon would be taken for a protocol.
-    return [executable, *quiet, "-i", f"file:{path}", "-map", "0:v:0", "-fps_mode", "passthrough"]
+    film = ["-i", f"file:{path}", "-map", "0:v:0", "-fps_mode", "passthrough"]
+    return [executable, *quiet, *decoder, *film], kind
+
+
+def _peculiar(executable: str, path: Path) -> tuple[list[str], str]:
+    """The decoder to ask for, none for the usual one, and whether frames may have alpha."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(MATROSKA))
+    except OSError:  # which ffmpeg says when it reads it
+        head = b""
+    if head not in (MATROSKA, RIFF):
+        return [], AS_IT_IS
+    command = [executable, "-hide_banner", "-nostdin", "-i", f"file:{path}"]
+    told = subprocess.run(command, capture_output=True, check=False).stderr.decode(errors="replace")
+    told = told[max(0, told.find("Video:")) :]  # the first film in it
+    if head == RIFF:
+        return [], OPAQUE if told.startswith(MEANINGLESS) else AS_IT_IS
+    if (found := BESIDE.match(told)) is None:
+        return [], AS_IT_IS
+    name = WITH_ALPHA[found[1]]
+    if name in _listed(executable, "-decoders"):
+        return ["-c:v", name], AS_IT_IS
+    said = printable(path.name)
+    log.warning("%s: its transparency is not shown, for this ffmpeg has no %s.", said, name)
+    return [], AS_IT_IS
 
 
 def _pixmap(pipe: IO[bytes]) -> Image.Image | None:
-    """The next picture in a pipe, None at its end or where it breaks off."""
-    header = [pipe.readline() for _ in range(3)]
-    if header[0] != b"P6\n":
+    """The next picture in a pipe, RGB or RGBA, None at its end or where it breaks off."""
+    notes: dict[bytes, bytes] = {}
+    if pipe.readline() != b"P7\n":
         return None
-    width, height = (int(number) for number in header[1].split())
-    pixels = pipe.read(3 * width * height)
-    if len(pixels) < 3 * width * height:
+    while (line := pipe.readline()) not in (b"ENDHDR\n", b""):
+        name, _, value = line.strip().partition(b" ")
+        notes[name] = value
+    if not notes.keys() >= {b"HEIGHT", b"WIDTH", b"DEPTH"}:
         return None
-    return Image.fromarray(np.frombuffer(pixels, np.uint8).reshape(height, width, 3))
+    height, width, depth = (int(notes[name]) for name in (b"HEIGHT", b"WIDTH", b"DEPTH"))
+    pixels = pipe.read(height * width * depth)
+    if len(pixels) < height * width * depth:
+        return None
+    return Image.fromarray(np.frombuffer(pixels, np.uint8).reshape(height, width, depth))
 
 
 def _reason(stderr: bytes) -> str:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from geodesic_lightning.data.read_image import Picture, name_of, read_image
 from geodesic_lightning.data.resize import Size, check_fit, height_width, kept, resize, same
+from geodesic_lightning.data.text import check_text
 from geodesic_lightning.errors import UserError
 
 __all__ = ["Frames", "image", "pair", "points", "shipped_pair"]
@@ -63,8 +64,10 @@ class Frames:
     guidance: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise UserError where the fields differ in number, or fit or anchor is no such word."""
+        """Raise UserError where the fields differ in number, fit or anchor is no such word, or a prompt no text."""
         check_fit(self.fit, self.anchor)
+        for number, prompt in enumerate(self.prompts, 1):
+            check_text(f"Prompt {number}", prompt)
         counts = {
             field: len(value)
             for field in ("images", "prompts", "names", "points", "pictures", "seeds")
@@ -157,7 +160,7 @@ def pair(
 
     Raises UserError for whatever `read_image` refuses and for two identical images.
     """
-    pictures = (read_image(start), read_image(end))
+    pictures = (read_image(start, "start"), read_image(end, "end"))
     names = name_of(start, "start"), name_of(end, "end")
     first, second = pictures
     if first.size == second.size and first.tobytes() == second.tobytes():
@@ -176,7 +179,7 @@ def image(
 ) -> Frames:
     """One image with its prompt, to start from; UserError for whatever `read_image` refuses."""
     name = name_of(image, "start")
-    pictures = (read_image(image),)
+    pictures = (read_image(image, name),)
     frames = Frames(None, (prompt or "",), (name,), pictures=pictures, fit=fit, anchor=anchor)
     return frames if size is None else frames.at(size)
 

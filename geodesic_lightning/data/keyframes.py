@@ -4,21 +4,24 @@ frames = keyframes(["a.png", "b.png", "c.png"], ["a cat", "", "a dog"], closed=T
 """
 
 import json
+import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from typing import Any
 
 import torch
+from PIL import Image
 
+from geodesic_lightning.data.address import is_address
 from geodesic_lightning.data.frames import SHIPPED, Frames
 from geodesic_lightning.data.paths import pictures_at
-from geodesic_lightning.data.read_image import Picture, name_of, read_image
+from geodesic_lightning.data.read_image import Picture, is_bytes, name_of, read_image
 from geodesic_lightning.errors import UserError
 
 __all__ = ["keyframe_points", "keyframes", "shipped_keyframes"]
 
 
 def keyframes(
-    images: str | Path | Sequence[Picture],
+    images: str | os.PathLike[Any] | Sequence[Picture],
     prompts: Sequence[str] = (),
     closed: bool = False,
     rounding: float = 0.3,
@@ -28,8 +31,8 @@ def keyframes(
     """Images with their prompts.
 
     Args:
-        images: files or open pictures (read_image.py), two or more; three or more if closed. Or a folder of
-            them, or a pattern as pictures/*.png, by name: img2 before img10.
+        images: files, addresses or open pictures (read_image.py), two or more; three or more if closed. Or a
+            folder of them, or a pattern as pictures/*.png, by name: img2 before img10.
         prompts: one an image, or none at all.
         closed: the path leads back to the first image.
         rounding: part of each leg, from either image, in which the path may leave its geodesic to
@@ -39,25 +42,28 @@ def keyframes(
     Raises:
         UserError: an image that `read_image` refuses, or another number of prompts than of images.
     """
-    if isinstance(images, str | Path):
-        images = pictures_at(images)
+    given: Any = images
+    one = is_address(images) or is_bytes(images) or isinstance(images, Image.Image)
+    if isinstance(images, str | os.PathLike) and not one:
+        given = pictures_at(images)
     least = 3 if closed else 2
-    if not hasattr(images, "__len__") or len(images) < least:
-        got = len(images) if hasattr(images, "__len__") else images
+    if one or not hasattr(given, "__len__") or len(given) < least:
+        got = "one picture" if one else len(given) if hasattr(given, "__len__") else given
         raise UserError(
             f"data.images: got {got}, expected at least {least} files: write data.images=[a.png,b.png,c.png], "
             "a folder, or a pattern as 'pictures/*.png'."
         )
-    if prompts and len(prompts) != len(images):
+    if prompts and len(prompts) != len(given):
         raise UserError(
-            f"data.prompts: got {len(prompts)} for {len(images)} images, expected one for each, or "
+            f"data.prompts: got {len(prompts)} for {len(given)} images, expected one for each, or "
             "none: write '' where there is none."
         )
+    names = [f"image {number}" for number in range(1, len(given) + 1)]
     return Frames(
         None,
-        tuple(prompts) or ("",) * len(images),
-        tuple(name_of(image, f"image {number}") for number, image in enumerate(images, 1)),
-        pictures=tuple(read_image(image) for image in images),
+        tuple(prompts) or ("",) * len(given),
+        tuple(map(name_of, given, names)),
+        pictures=tuple(map(read_image, given, names)),
         closed=closed,
         rounding=part(rounding),
         fit=fit,

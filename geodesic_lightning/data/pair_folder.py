@@ -3,38 +3,43 @@
 The folder says what its pairs are in one of two ways:
 
     pairs.csv           a line a pair under the heading name,start,end,prompt_start,prompt_end; files are
-                        relative to the folder, prompts may be empty
+                        relative to the folder, or addresses; prompts may be empty, and those with commas or
+                        quotes in them stand in quotes: "a red, ""sly"" cat"
     a folder a pair     each with two images, the first by name being the start, and, if there are prompts,
                         prompts.txt with one line for both or a line each; folders may lie in folders
 
 Pairs are numbered from 0 in the order of the lines, or of the folders' names, 2 before 10. Texts are read in any
 encoding (text.py), columns may be apart by commas, semicolons or tabs, and hidden files and folders
-are none.
+are none. A line that could be read in another way than it was meant is refused, not guessed at.
 """
 
 import csv
-import io
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from geodesic_lightning.data.address import is_address
 from geodesic_lightning.data.frames import Frames, pair
 from geodesic_lightning.data.paths import expanded, hidden, in_order, pictures_in, unreadable
 from geodesic_lightning.data.text import read_text
 from geodesic_lightning.errors import UserError
 
+log = logging.getLogger("geodesic_lightning")
+
 MANIFEST, PROMPTS = "pairs.csv", "prompts.txt"
 COLUMNS = ("name", "start", "end", "prompt_start", "prompt_end")
 DELIMITERS = (",", ";", "\t")  # what spreadsheets write, by their language
+BACK = "\\"
 
 
 @dataclass(frozen=True)
 class PairFiles:
-    """Where a pair's images are, and their prompts."""
+    """Where a pair's images are, files or addresses, and their prompts."""
 
     name: str
-    start: Path
-    end: Path
+    start: Path | str
+    end: Path | str
     prompt_start: str = ""
     prompt_end: str = ""
 
@@ -73,37 +78,72 @@ def pairs_in(root: str | Path) -> list[PairFiles]:
 
 
 def _listed(manifest: Path) -> list[PairFiles]:
-    text = read_text(manifest)
-    heading = text.partition("\n")[0]
-    between = max(DELIMITERS, key=heading.count)
+    lines = [(n, line) for n, line in enumerate(read_text(manifest).split("\n"), 1) if line.strip()]
+    between = max(DELIMITERS, key=(lines[0][1] if lines else "").count)
+    table = [(number, _cells(manifest, number, line, between)) for number, line in lines]
+    columns = _columns(manifest, table[0][1] if table else [])
+    found: list[PairFiles] = []
+    for number, cells in table[1:]:
+        if not any(cells):
+            continue
+        if any(cells[len(columns) :]):
+            raise UserError(
+                f"{manifest}, line {number}: got {len(cells)} columns under a heading of {len(columns)}, expected as "
+                f"many: {_quoting(between)}."
+            )
+        row = dict.fromkeys(COLUMNS, "") | dict(zip(columns, cells))
+        start, end = (_file(manifest, number, name, row[name]) for name in ("start", "end"))
+        prompts = row["prompt_start"], row["prompt_end"] or row["prompt_start"]
+        found.append(PairFiles(row["name"] or str(len(found)), start, end, *prompts))
+    return found
+
+
+def _cells(manifest: Path, number: int, line: str, between: str) -> list[str]:
+    """The cells of one line; a text in quotes ends in it."""
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=between)
-        columns = [name.strip() for name in reader.fieldnames or ()]
-        reader.fieldnames = columns
-        rows = [{key: (row.get(key) or "").strip() for key in COLUMNS} for row in reader]
+        reader = csv.reader(
+            [line.strip(" ")], delimiter=between, skipinitialspace=True, strict=True
+        )
+        return [cell.strip() for cell in next(reader)]
     except csv.Error as error:
-        raise UserError(f"{manifest} is not a table ({error}): save it as CSV.") from error
-    if missing := [c for c in COLUMNS[:3] if c not in columns]:
         raise UserError(
-            f"{manifest} has no column {', '.join(missing)}, expected the heading {','.join(COLUMNS)}."
+            f"{manifest}, line {number} is not a table's line ({error}): close every quote in its line, and "
+            f"{_quoting(between)}."
+        ) from error
+
+
+def _quoting(between: str) -> str:
+    sign = {"\t": "tabs", ",": "commas", ";": "semicolons"}[between]
+    return (
+        f"put a text with {sign} or quotes in quotes, those in it doubled, as "
+        f'"a red{between.strip() or ";"} ""sly"" cat"'
+    )
+
+
+def _columns(manifest: Path, heading: list[str]) -> list[str]:
+    """The names of the columns, checked."""
+    expected = f"expected the heading {','.join(COLUMNS)}"
+    if missing := [name for name in COLUMNS[:3] if name not in heading]:
+        raise UserError(f"{manifest} has no column {', '.join(missing)}, {expected}.")
+    if twice := [name for name in COLUMNS if heading.count(name) > 1]:
+        raise UserError(f"{manifest} has the column {twice[0]} twice, {expected}.")
+    if unread := [name for name in heading if name and name not in COLUMNS]:
+        log.warning("%s: the column %s is not read.", manifest, ", ".join(unread))
+    return heading
+
+
+def _file(manifest: Path, number: int, column: str, cell: str) -> Path | str:
+    """What a cell names: an address, or a file that is there."""
+    if is_address(cell):
+        return cell
+    file = manifest.parent / expanded(cell)
+    if not cell or not _is(Path.is_file, file):
+        slashes = f": folders are apart by /, write {cell.replace(BACK, '/')}"
+        raise UserError(
+            f"{manifest}, line {number}: there is no file {cell or '(empty)'} for {column}, expected an image, "
+            f"relative to the folder{slashes if BACK in cell else ''}."
         )
-    for number, row in enumerate(rows, start=2):
-        for end in ("start", "end"):
-            if not row[end] or not _is(Path.is_file, manifest.parent / expanded(row[end])):
-                raise UserError(
-                    f"{manifest}, line {number}: there is no file {row[end] or '(empty)'} for {end}, expected "
-                    "an image, relative to the folder."
-                )
-    return [
-        PairFiles(
-            row["name"] or str(number),
-            manifest.parent / expanded(row["start"]),
-            manifest.parent / expanded(row["end"]),
-            row["prompt_start"],
-            row["prompt_end"] or row["prompt_start"],
-        )
-        for number, row in enumerate(rows)
-    ]
+    return file
 
 
 def _is(question: Callable[[Path], bool], path: Path) -> bool:

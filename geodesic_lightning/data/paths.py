@@ -7,8 +7,9 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.errors import UserError, advice
 
 __all__ = [
     "PICTURES",
@@ -17,6 +18,7 @@ __all__ = [
     "in_order",
     "pictures_at",
     "pictures_in",
+    "printable",
     "unreadable",
 ]
 
@@ -27,9 +29,15 @@ PICTURES = (
 NOTES = ("thumbs.db", "desktop.ini", "__macosx")  # what systems leave in folders, in lower case
 
 
-def expanded(path: str | Path) -> Path:
+def expanded(path: str | os.PathLike[Any]) -> Path:
     """The path with ~ and ~name as home folders; as it stands where there is no such home."""
-    return Path(os.path.expanduser(path))  # pathlib's own raises where there is no such home
+    # pathlib's own raises where there is no such home
+    return Path(os.path.expanduser(os.fsdecode(path)))
+
+
+def printable(name: str) -> str:
+    """A file's name as text: bytes of it that are no UTF-8 by their numbers, since no page or table takes them."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def hidden(path: Path, root: Path | None = None) -> bool:
@@ -55,7 +63,7 @@ def pictures_in(folder: Path, endings: Iterable[str] = PICTURES) -> list[Path]:
     return in_order(file for file in found if not hidden(file))
 
 
-def pictures_at(where: str | Path) -> list[Path]:
+def pictures_at(where: str | os.PathLike[Any]) -> list[Path]:
     """The pictures of a folder, or those that a pattern finds (* ? [] and ** for folders), in_order.
 
     Raises UserError for a word that is neither, or where nothing is found.
@@ -94,5 +102,6 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
 def unreadable(path: object, error: OSError) -> UserError:
     """The one sentence for what the system refuses to show."""
     return UserError(
-        f"{path} cannot be read ({error.strerror or error}): check the path and its permissions."
+        f"{path} cannot be read ({error.strerror or error}): "
+        f"{advice(error, 'check the path and its permissions')}."
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from geodesic_lightning.data.paths import unreadable
+from geodesic_lightning.data.paths import printable, unreadable
 from geodesic_lightning.errors import UserError
 
-__all__ = ["decoded", "read_text"]
+__all__ = ["check_text", "check_typed", "decoded", "read_text"]
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -17,6 +20,30 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+
+def check_text(name: str, text: str) -> None:
+    """Raise UserError for text with lone surrogates: bytes that were no UTF-8, or half a character.
+
+    No file, page or tokenizer takes them.
+    """
+    if printable(text) != text:
+        raise UserError(
+            f"{printable(name)}: got '{printable(text)}', which is not all text (bytes that are no UTF-8, or half a "
+            "character), expected UTF-8: type it anew, or rename the file or folder."
+        )
+
+
+def check_typed(words: Sequence[str]) -> None:
+    """Raise UserError where a command line's word, or the folder that it is given in, is no text.
+
+    A run writes both into its files.
+    """
+    for word in words:
+        key, sign, value = word.partition("=")
+        check_text(key if sign else "The command line", value or word)
+    with contextlib.suppress(FileNotFoundError):  # a folder that was deleted
+        check_text("The present folder", os.getcwd())
 
 
 def read_text(path: Path) -> str:

@@ -1,7 +1,7 @@
 """`python -m geodesic_lightning.distance IMAGE … | FOLDER [group=choice …] [folder=…]`.
 
-Words with "=" that are no files are settings, those of `python -m geodesic_lightning`; of them
-HEEDED are, others are refused. Without images, those of data= are taken.
+An image is a file or an http(s) address. Words with "=" that are neither are settings, those of
+`python -m geodesic_lightning`; of them HEEDED are, others are refused. Without images, those of data= are taken.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from geodesic_lightning.data.address import is_address
 from geodesic_lightning.data.paths import PICTURES, expanded, pictures_in
+from geodesic_lightning.data.text import check_typed
 from geodesic_lightning.errors import UserError
 
 USAGE = """Distances between images in the metric of a model's density.
@@ -54,9 +56,10 @@ def main(words: Sequence[str] | None = None) -> None:
 def run(words: Sequence[str]) -> dict[str, Any]:
     """Measure and write; returns what distance.json says."""
     began = time.perf_counter()
-    given = [word for word in words if "=" not in word or Path(word).exists()]
+    check_typed(words)
+    given = [word for word in words if "=" not in word or is_address(word) or Path(word).exists()]
     files = images_of(given) if given else []
-    cfg = configured([word for word in words if "=" in word and not Path(word).exists()])
+    cfg = configured([word for word in words if word not in given])
     folder = Path(cfg.folder)
     if (folder / "distance.json").exists():
         raise UserError(f"{folder} already holds distances: give another folder=.")
@@ -64,13 +67,13 @@ def run(words: Sequence[str]) -> dict[str, Any]:
     from hydra.utils import instantiate
 
     from geodesic_lightning.data.frames import Frames
-    from geodesic_lightning.data.read_image import read_image
+    from geodesic_lightning.data.read_image import name_of, read_image
     from geodesic_lightning.distance import between, embed
     from geodesic_lightning.distance.picture import draw
     from geodesic_lightning.report.files import write_image, write_json
 
     if files:
-        names = tuple(file.stem for file in files)
+        names = tuple(Path(name_of(file, "")).stem for file in files)
         pictures = tuple(read_image(file) for file in files)
     else:
         found = instantiate(cfg.data)
@@ -102,12 +105,14 @@ def run(words: Sequence[str]) -> dict[str, Any]:
     return content
 
 
-def images_of(words: Sequence[str]) -> list[Path]:
-    """Files from files and folders, in their order; folders by name, without what is hidden."""
-    files: list[Path] = []
+def images_of(words: Sequence[str]) -> list[Path | str]:
+    """Files from files and folders, and addresses, in their order; folders by name, without what is hidden."""
+    files: list[Path | str] = []
     for word in words:
         path = expanded(word)
-        if path.is_dir():
+        if is_address(word):
+            files.append(word)
+        elif path.is_dir():
             files += pictures_in(path, (*PICTURES, ".gif"))
         else:
             files.append(path)
@@ -141,7 +146,9 @@ def device() -> Any:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def said(names: Sequence[str], files: Sequence[Path], found: Any, plane: Any) -> dict[str, Any]:
+def said(
+    names: Sequence[str], files: Sequence[Path | str], found: Any, plane: Any
+) -> dict[str, Any]:
     """The content of distance.json."""
     distances = found.distances
     return {

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.data.paths import expanded
+from geodesic_lightning.data.text import check_text
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry import spline
 from geodesic_lightning.geometry.manifold import Manifold
@@ -197,6 +198,7 @@ class PromptChange:
     def __init__(self, prompt: str, count: int = 1, spread: float = 0.5, seed: int = 0) -> None:
         if not prompt.strip():
             raise UserError("velocity.prompt: got none, expected what the image is to become.")
+        check_text("velocity.prompt", prompt)
         self.prompt, self.fan = prompt, Fan(count, spread, seed)
 
     def __call__(self, view: View) -> Launch:

@@ -26,13 +26,14 @@ from PIL import Image
 from torch import Tensor
 
 from geodesic_lightning.data import ffmpeg
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.errors import UserError, advice
 from geodesic_lightning.protocols import AnyPath
 
 log = logging.getLogger("geodesic_lightning")
 
 WIDEST = 65_500  # px of a strip: more is refused by formats with 16 bits for a side
 LARGEST = 80_000_000  # px of a picture: from 89 million on Pillow warns of it, and then refuses
+ESCAPED = "backslashreplace"  # a name with bytes that are no UTF-8: \\udcff, which JSON reads back
 EFFORT = 4  # of 9, for PNG: 3 % larger than by 6, the usual, in three fifths of the time
 
 __all__ = [
@@ -181,13 +182,13 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
     """JSON, indented by 2; numpy and torch values become numbers and lists, NaN and ±inf null."""
     text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
     with _whole(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8", errors=ESCAPED)
 
 
 def write_text(path: str | Path, text: str) -> None:
     """A page or a table, in UTF-8."""
     with _whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors=ESCAPED)
 
 
 def check_fps(fps: float) -> None:
@@ -259,7 +260,8 @@ def _whole(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())
         raise UserError(
-            f"{path} cannot be written ({reason}): choose a folder that you may write to."
+            f"{path} cannot be written ({reason}): "
+            f"{advice(error, 'choose a folder that you may write to')}."
         ) from error
     finally:
         with contextlib.suppress(OSError):

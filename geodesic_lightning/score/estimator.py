@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from geodesic_lightning.data.text import check_text
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.protocols import AnyCondition, Model
 from geodesic_lightning.score.condition import fixed
@@ -72,6 +73,7 @@ class Score:
             raise UserError(
                 f"score.timestep_range: got {list(timestep_range)}, expected two numbers, the smaller first."
             )
+        check_text("score.negative_prompt", negative_prompt)
         self.model, self.condition, self.field = model, condition, field
         self._fixed = {
             "unconditional": fixed(model, "", condition)

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from geodesic_lightning.data.paths import expanded
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.errors import UserError, advice
 from geodesic_lightning.score.condition import (
     Condition,
     Piecewise,
@@ -142,7 +142,8 @@ def _refuse_unwritable(file: Path | None) -> None:
 
 def _unwritable(file: Path, error: OSError) -> UserError:
     return UserError(
-        f"condition.cache: cannot write to {file.parent} ({error.strerror}); give another folder, or null."
+        f"condition.cache: cannot write to {file.parent} ({error.strerror}); {advice(error, 'give another folder')}, "
+        "or null."
     )
 
 

@@ -1,5 +1,6 @@
 """What the user gets wrong: one sentence on standard error, exit code 1, nothing overwritten."""
 
+import json
 import re
 from pathlib import Path
 
@@ -261,6 +262,66 @@ def test_points_for_a_model_of_images(geodesic, tiny_sd2):
     given = ("data=points", "data.start=[1.0,2.0]", "data.end=[2.0,1.0]")
     outcome = geodesic("model=sd2", f"model.pretrained={tiny_sd2}", *given)
     one_sentence(outcome, "needs images, got points")
+
+
+BYTES = "a\udcff"  # how Python has a byte that is no UTF-8
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data=pair", f"data.start={BYTES}.png", "data.end=b.png"),
+        ("data=clip", f"data.path={BYTES}.mp4"),
+        ("data=collection", f"data.root={BYTES}"),
+        ("data=prompts", f"data.prompt_start={BYTES}", "data.prompt_end=a cat"),
+        ("model=exact", f"hydra.run.dir={BYTES}"),
+        ("-m", "model=exact", f"hydra.sweep.dir={BYTES}"),
+        ("distance", f"{BYTES}.png", "b.png"),
+    ],
+    ids=lambda words: words[-1] if words[0] == "-m" else words[1].split("=")[0],
+)
+def test_bytes_that_are_no_text_are_told_before_anything_is_done(geodesic, no_model, words):
+    outcome = geodesic(*words)
+    one_sentence(outcome, "which is not all text (bytes that are no UTF-8, or half a character)")
+    assert not list(Path.cwd().iterdir())
+
+
+def test_a_folder_whose_name_is_no_text(geodesic, tmp_path, monkeypatch):
+    (tmp_path / BYTES).mkdir()
+    monkeypatch.chdir(tmp_path / BYTES)
+    one_sentence(geodesic(*FAST), "The present folder: got '")
+    assert not list(Path.cwd().iterdir())
+
+
+def test_files_of_a_folder_may_have_any_name(geodesic, tmp_path, tiny_sd2):
+    """Nobody typed these names: the run goes to its end, and its files say them by numbers."""
+    for seed in range(2):
+        picture(tmp_path / f"{seed}\udcff.png", seed)
+    small = ("solver.segments=3", "solver.frames=3", "scheduler.steps=3", "trainer.max_steps=1")
+    outcome = geodesic(
+        *("data=keyframes", f"data.images={tmp_path}/*.png", "model=sd2", *small),
+        *(f"model.pretrained={tiny_sd2}", "solver.alpha=0.001", "logger=csv"),
+    )
+    assert outcome.code == 0, outcome.err
+    json.loads((outcome.folder / "summary.json").read_text(encoding="utf-8"))
+    distances = geodesic(
+        *("distance", str(tmp_path), "model=sd2", f"model.pretrained={tiny_sd2}"),
+        *("solver.alpha=0.001", "solver.segments=3", "scheduler.steps=3", "folder=apart"),
+    )
+    assert distances.code == 0, distances.err
+    said = json.loads(Path("apart/distance.json").read_text(encoding="utf-8"))
+    assert [Path(file).is_file() for file in said["files"]] == [True, True]
+
+
+def test_names_are_meant_from_where_they_were_typed(geodesic):
+    picture(Path("a.png"))
+    (Path.cwd() / "b.png").write_text("not a picture")
+    files = ("data=pair", "data.start=a.png", "data.end=b.png")
+    one_sentence(geodesic(*files, "hydra.job.chdir=true"), "b.png is not an image")
+    run = geodesic(*FAST, "hydra.job.chdir=true", "hydra.run.dir=there")
+    assert run.code == 0, run.err
+    assert (run.folder / "summary.json").exists()
+    assert Path.cwd() == run.folder.parent
 
 
 @pytest.mark.parametrize("setting", ["hydra.run.dir", "folder"])

@@ -21,6 +21,10 @@ TYPED = [
     ("data.prompt_start=un été, 日本 & ! = ( ) ' { } [ ] ~ 🐱", "un été, 日本 & ! = ( ) ' { } [ ] ~ 🐱"),
     ("data.prompt_start=a cat , a dog", "a cat , a dog"),
     ('data.prompt_start=say "hi" to \'em', 'say "hi" to \'em'),
+    ('data.prompt_end="a" cat, he said "hi"', '"a" cat, he said "hi"'),
+    ("data.prompt_end='a' cat's 'hi'", "'a' cat's 'hi'"),
+    ('data.prompt_end="a" cat\\"', '"a" cat\\"'),
+    ('data.prompts=["a" cat "b", c]', ['"a" cat "b"', "c"]),
     ("data.prompt_end=true", "true"),
     ("data.prompt_end=3e5", "3e5"),
     ("data.prompt=a \\ b\\", "a \\ b\\"),
@@ -128,6 +132,14 @@ class TestCommandLine:
         assert missing.code == 1
         assert "a (1).png" in missing.err
         assert len(missing.err.splitlines()) == 1
+
+    def test_quotes_of_the_prompt_itself(self, geodesic):
+        typed = 'data.prompt_end="a" cat, he said "hi"'
+        done = geodesic("-m", "data=pair", typed)
+        assert done.code == 1
+        assert """type 'data.prompt_end="\\"a\\" cat, he said \\"hi\\""'.""" in done.err
+        several = geodesic("data=pair", 'data.prompt_end="a cat","a dog"')
+        assert "gives several values: add -m" in several.err
 
     def test_a_sweep_says_the_very_line_to_type(self, geodesic):
         done = geodesic("-m", "data=pair", "data.prompt_start=a cat (sly), b")

@@ -1,6 +1,7 @@
 """Pairs in a folder: listed or a folder each, by number; and the sweep over all of them."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,58 @@ class TestManifest:
         with pytest.raises(
             UserError, match=r"pairs.csv, line 3: there is no file x/no.png for end"
         ):
+            pairs_in(root)
+
+    def test_a_comma_outside_quotes_loses_nothing_in_silence(self, tmp_path):
+        root = self.write(
+            tmp_path,
+            "a,x/a.png,x/b.png,a red cat,a dog",
+            "b,x/a.png,x/b.png,a red, sly cat,a dog",
+        )
+        with pytest.raises(UserError, match=r"pairs\.csv, line 3: got 6 columns .* of 5") as told:
+            pairs_in(root)
+        assert '"a red, ""sly"" cat"' in str(told.value)
+
+    @pytest.mark.parametrize(
+        "cell", ['"unclosed', '"a" cat', '"a red, sly cat" and more', 'a dog,"unclosed']
+    )
+    def test_a_quote_swallows_no_other_line(self, tmp_path, cell):
+        """The next line has quotes of its own, which would close it."""
+        lines = f"a,x/a.png,x/b.png,{cell}", 'b,x/a.png,x/b.png,sky,"grey, or blue"'
+        with pytest.raises(UserError, match=r"pairs\.csv, line 2 .* close every quote in its line"):
+            pairs_in(self.write(tmp_path, *lines))
+
+    def test_what_is_quoted_as_it_should_be(self, tmp_path):
+        row = 'a, x/a.png, "x/b.png", "a red, ""sly"" cat",5" tall,,'
+        (found,) = pairs_in(self.write(tmp_path, row, "", ",,,,"))
+        assert (found.prompt_start, found.prompt_end) == ('a red, "sly" cat', '5" tall')
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+    @pytest.mark.parametrize("between", [";", "\t"])
+    def test_tables_of_a_spreadsheet_are_read_as_strictly(self, tmp_path, encoding, between):
+        root = self.write(tmp_path)
+        rows = [["name", "start", "end", "prompt_start"], ["ä", "x/a.png", "x/b.png", "a, b"]]
+        text = "\r\n".join(between.join(row) for row in rows)
+        (tmp_path / "pairs.csv").write_bytes(f"{text}\r\n".encode(encoding))
+        assert [(one.name, one.prompt_end) for one in pairs_in(root)] == [("ä", "a, b")]
+        (tmp_path / "pairs.csv").write_bytes(f"{text}{between}c\r\n".encode(encoding))
+        with pytest.raises(UserError, match="line 2: got 5 columns under a heading of 4"):
+            pairs_in(root)
+
+    def test_backslashes_are_told(self, tmp_path):
+        root = self.write(tmp_path, "a,x\\a.png,x/b.png")
+        with pytest.raises(UserError, match=r"no file x\\a\.png for start.* write x/a\.png"):
+            pairs_in(root)
+
+    def test_columns_that_are_not_read_are_said(self, tmp_path, caplog):
+        root = self.write(tmp_path, "a,x/a.png,x/b.png,sky,night")
+        text = (tmp_path / "pairs.csv").read_text()
+        (tmp_path / "pairs.csv").write_text(text.replace("prompt_end", "promt_end"))
+        with caplog.at_level(logging.WARNING):
+            assert pairs_in(root)[0].prompt_end == "sky"
+        assert "the column promt_end is not read" in caplog.text
+        (tmp_path / "pairs.csv").write_text(text.replace("prompt_end", "prompt_start"))
+        with pytest.raises(UserError, match="has the column prompt_start twice"):
             pairs_in(root)
 
     def test_a_missing_column(self, tmp_path):

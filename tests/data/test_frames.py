@@ -166,10 +166,27 @@ def test_pictures_in_memory_make_a_pair():
         lambda pixels: pixels.astype(np.int64),
         lambda pixels: (pixels / 255).astype(np.float32),
         lambda pixels: np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)]),
+        lambda pixels: pixels.astype(np.uint16) * 257,
+        lambda pixels: pixels[None],
         lambda pixels: torch.from_numpy(pixels).permute(2, 0, 1),
+        lambda pixels: torch.from_numpy(pixels).permute(2, 0, 1)[None],
+        lambda pixels: torch.from_numpy(pixels / 255),
+        lambda pixels: torch.from_numpy(pixels.astype(np.uint16) * 257),
         lambda pixels: torch.from_numpy(pixels / 255).permute(2, 0, 1).requires_grad_(),
     ],
-    ids=["uint8", "int64", "float32", "rgba", "tensor of bytes", "tensor"],
+    ids=[
+        "uint8",
+        "int64",
+        "float32",
+        "rgba",
+        "uint16",
+        "batch",
+        "tensor of bytes",
+        "tensor batch",
+        "channels last",
+        "tensor of uint16",
+        "tensor",
+    ],
 )
 def test_arrays_and_tensors_are_pictures(made):
     pixels = np.array(quadrants())
@@ -181,17 +198,30 @@ def test_arrays_and_tensors_are_pictures(made):
     assert (grey == 128).all()
 
 
+def test_true_is_white():
+    pattern = np.eye(16, dtype=bool)
+    for given in (pattern, torch.from_numpy(pattern), np.stack([pattern] * 3, -1)):
+        assert np.array_equal(np.asarray(read_image(given))[..., 1] == 255, pattern)
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
         (np.zeros((3, 32, 32)), r"shape \(3, 32, 32\), expected an array \(H, W, 3\)"),
-        (torch.zeros(1, 3, 32, 32), r"expected a tensor \(3, H, W\)"),
+        (torch.zeros(2, 3, 32, 32), r"expected a tensor \(3, H, W\)"),
+        (np.zeros((2, 32, 32, 3)), "expected an array .*one picture at a time"),
+        (torch.zeros(3, 20, 3), r"shape \(3, 20, 3\), where the channels may come first or last"),
+        (torch.zeros(1, 3, 20, 4), "where the channels may come first or last"),
+        (torch.zeros(3, 16, 16).to_sparse(), "holds no plain pixels"),
+        (torch.zeros(3, 16, 16, device="meta"), "on meta"),
         (torch.zeros(3, 0, 8), "expected a tensor"),
         (np.full((16, 16, 3), 255.0), "float64 from 255 to 255, expected whole numbers"),
         (torch.linspace(-1, 1, 768).reshape(3, 16, 16), "float32 from -1 to 1"),
         (np.full((16, 16), np.nan), "from nan to nan"),
         (np.full((16, 16), 300), "int64 from 300 to 300"),
-        (np.ones((16, 16), dtype=bool), "of bool"),
+        (np.full((16, 16), 200, np.uint16), "uint16 from 200 to 200, which are 8 bits, or 16 bits"),
+        (np.full((16, 16), 1j), "of complex128"),
+        (np.full((16, 16), "a"), "of <U1"),
         (np.zeros((4, 16, 3), dtype=np.uint8), "at least 8×8"),
     ],
 )

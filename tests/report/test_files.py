@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import warnings
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
+from geodesic_lightning.cli.error_messages import sentence
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.report import files as artifacts
 from geodesic_lightning.report.files import (
@@ -267,3 +270,49 @@ def test_a_film_is_sent_frame_by_frame(tmp_path):
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 4e6
+
+
+@contextlib.contextmanager
+def small_files(most: int):
+    """No file that this process writes may become larger than so many bytes."""
+    resource = pytest.importorskip("resource", reason="this system knows no such limit")
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, former[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: write_json(path / "a.json", {"numbers": list(range(9999))}),
+        lambda path: write_image(torch.rand(3, 200, 200), path / "a.png"),
+        lambda path: write_path(path / "a.safetensors", {"nodes": torch.zeros(9999)}),
+        lambda path: write_animation(torch.rand(3, 3, 200, 200), path / "a.webp"),
+    ],
+    ids=["json", "png", "safetensors", "webp"],
+)
+def test_a_file_that_may_not_become_so_large(tmp_path, write):
+    with small_files(4000), pytest.raises(UserError, match="files may not become so large") as told:
+        write(tmp_path)
+    assert "that you may write to" not in str(told.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_told_as_one():
+    """As Hydra, or a library, meets it: the error names no file."""
+    with pytest.raises(OSError, match="No space left") as met:
+        Path("/dev/full").write_text("words")
+    told = sentence(met.value)
+    assert told.startswith(
+        "A file cannot be read or written (No space left on device): the disk is full"
+    )
+    assert "that you may write to" not in told
+
+
+def test_names_that_are_no_text_are_written_and_read_again(tmp_path):
+    write_json(tmp_path / "a.json", {"file": "a\udcff.png"})
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"file": "a\udcff.png"}
