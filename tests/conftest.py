@@ -11,10 +11,10 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from commands import Outcome
 
 # Before torch is imported, here and in commands that tests start: networks as small as these gain
 # nothing from a second thread, and on a busy machine wait for it fifty times as long. Whoever sets
@@ -83,16 +83,6 @@ def alone() -> Iterator[None]:
     """Every test, as if it were the only one."""
     with as_before():
         yield
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left: its exit code, its words, and the folder it was to write."""
-
-    code: int
-    out: str
-    err: str
-    folder: Path
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel, embedded
 from geodesic_lightning.models.diffusion.compiler import check_compiler
 from geodesic_lightning.models.diffusion.loading import Source, refuse_unreachable
-from geodesic_lightning.models.diffusion.lora_file import require_peft
+from geodesic_lightning.models.diffusion.lora_file import given_loras
 from geodesic_lightning.models.diffusion.prediction import check_prediction
 from geodesic_lightning.models.embedded import pipeline_folder
 
@@ -20,7 +20,8 @@ from geodesic_lightning.models.embedded import pipeline_folder
 def check_settings(make_model: Callable[..., Any]) -> None:
     """Raise UserError for what a maker of a diffusion model would only find out later.
 
-    That is torch.compile without a compiler, a hub that does not answer, and what is no file's name.
+    That is torch.compile without a compiler, a hub that does not answer, low-rank weights that are not
+    there, and what is no file's name.
     """
     options = arguments(make_model)
     for name in ("pretrained", "config", "lora", "embeddings"):
@@ -35,8 +36,7 @@ def check_settings(make_model: Callable[..., Any]) -> None:
     check_prediction(options.get("prediction", "auto"))
     if options.get("compile"):
         check_compiler()
-    if options.get("lora"):
-        require_peft()
+    given_loras(options.get("lora") or [], options.get("lora_scale", 1.0))
     refuse_unreachable(source)
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 SAFE = "pickled weights can run code when opened; model.allow_pickle=true opens them all the same"
+
+# What diffusers says of a repository that has no .safetensors weights of the variant asked for.
+UNFOUND = "Could not find the necessary `safetensors` weights"
+OTHER_VARIANT = re.compile(rf"{UNFOUND}.*\(variant=(?!None)")
 
 
 class Refused(Exception):
@@ -26,17 +32,18 @@ def why(error: BaseException, local_files_only: bool = False) -> str:
         return "not on the hub, or private"
     if "RevisionNotFoundError" in names:
         return "has no such model.revision"
-    if "no such modeling files are available" in text:
+    if "no such modeling files are available" in text or OTHER_VARIANT.search(text):
         return "has no weights of this model.variant"
-    if "safetensors" in text and "no file named" in text:
+    if "safetensors" in text and ("no file named" in text or UNFOUND in text):
         return (
             "no plain .safetensors weights: where a repository has only those of a variant, give "
             f"model.variant=fp16, say; {SAFE}"
         )
     if "tiktoken" in text and "required" in text:  # what transformers makes of a lone spiece.model
         return "its T5 tokenizer is read by sentencepiece: pip install 'geodesic-lightning[t5]'"
+    part = "only in part" if "IncompleteSnapshotError" in names else "not"
     if local_files_only and "LocalEntryNotFoundError" in names:
-        return "not in this machine's cache, and model.local_files_only=true"
+        return f"{part} in this machine's cache, and model.local_files_only=true"
     if names & {
         "ConnectError",
         "ConnectionError",
@@ -44,7 +51,9 @@ def why(error: BaseException, local_files_only: bool = False) -> str:
         "OfflineModeIsEnabled",
         "LocalEntryNotFoundError",
     }:
-        return "no connection to the hub, and not in this machine's cache"
+        return f"no connection to the hub, and {part} in this machine's cache"
+    if "TransportError" in names or "Consistency check failed" in text:
+        return "its download broke off: try again, files that came whole are kept"
     if isinstance(error, ImportError):
         return f"a package is missing: {_first_sentence(error)}"
     return _first_sentence(error)

@@ -1,12 +1,13 @@
 """What diffusers, transformers and the hub's client say while they work, kept to what a person needs.
 
 Their warnings to each other and the bars of their loading are silenced for a while and come back
-afterwards; the bars of a download are shown on a terminal. A hub that does not answer once is not
-asked again and again.
+afterwards; the bars of a download are shown on a terminal, and that it broke off and is tried again is
+said once. A hub that does not answer once is not asked again and again.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ def hushed() -> Iterator[None]:
     levels = ours.get_verbosity(), theirs.get_verbosity()
     bars = ours.is_progress_bar_enabled(), theirs.is_progress_bar_enabled()
     downloads = not hub.are_progress_bars_disabled()
+    client = logging.getLogger("huggingface_hub")  # has a handler of its own beside a run's log
+    propagated, client.propagate = client.propagate, False
     ours.set_verbosity_error()
     theirs.set_verbosity_error()
     ours.disable_progress_bar()
@@ -38,6 +41,7 @@ def hushed() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        client.propagate = propagated
         ours.set_verbosity(levels[0])
         theirs.set_verbosity(levels[1])
         if bars[0]:

@@ -23,13 +23,14 @@ ALPHA = ".alpha"  # how kohya ends the name of a layer's α
 PEFT = "base_model.model."  # how peft begins the names of its weights
 
 
-def add_loras(
-    pipeline: Any, loras: str | Sequence[str], scales: float | Sequence[float] = 1.0
+def given_loras(
+    loras: str | Path | Sequence[str | Path], scales: float | Sequence[float] = 1.0
 ) -> list[tuple[float, Path]]:
-    """Add several, one after the other; the scale and the file of each.
+    """The scale and the .safetensors file of each; nothing is read yet.
 
     Raises:
-        UserError: as for one, or the scales are neither one for all nor one for each.
+        UserError: there is no such file or folder, or only a pointer to it; the scales are neither one
+            for all nor one for each; the library that reads low-rank weights is not installed.
     """
     names = [loras] if isinstance(loras, str | Path) else list(loras)
     numbers = [scales] if isinstance(scales, int | float) else list(scales)
@@ -40,29 +41,23 @@ def add_loras(
             f"model.lora_scale: got {len(numbers)} for {len(names)} model.lora, expected one for all "
             "or one for each."
         )
-    return [(scale, add_lora(pipeline, name, scale)) for name, scale in zip(names, numbers)]
+    if names:
+        require(
+            "peft",
+            "model.lora: low-rank weights need peft: pip install 'geodesic-lightning[morphs]'.",
+        )
+    return [(scale, _file(expanded(name))) for name, scale in zip(names, numbers)]
 
 
-def require_peft() -> None:
-    """Raise UserError where the library that reads and adds low-rank weights is not installed."""
-    require(
-        "peft", "model.lora: low-rank weights need peft: pip install 'geodesic-lightning[morphs]'."
-    )
-
-
-def add_lora(pipeline: Any, lora: str, scale: float = 1.0) -> Path:
-    """Add the weights of a folder or a .safetensors file; the file that was read.
+def add_lora(pipeline: Any, file: Path, scale: float = 1.0) -> None:
+    """Add the weights of a .safetensors file.
 
     Layouts are kohya's, diffusers', and peft's (adapter_model.safetensors beside
     adapter_config.json), the last taken to be the denoiser's.
 
     Raises:
-        UserError: there is no such file, it holds none, or they do not fit the pipeline.
+        UserError: it holds none, or they do not fit the pipeline.
     """
-    file = _file(expanded(lora))
-    if is_pointer(file):
-        raise UserError(f"model.lora: {pointer_words(file, file.parent)}.")
-    require_peft()
     denoiser = pipeline.unet if hasattr(pipeline, "unet") else pipeline.transformer
     before = {key: value.clone() for key, value in _weights(denoiser).items()}
     try:
@@ -85,17 +80,18 @@ def add_lora(pipeline: Any, lora: str, scale: float = 1.0) -> Path:
             f"model.lora: {file} changes nothing in this model's denoiser, expected low-rank weights of "
             "its attention: give others, or null."
         )
-    return file
 
 
 def _file(path: Path) -> Path:
     if path.is_file() and path.suffix == ".safetensors":
+        if is_pointer(path):
+            raise UserError(f"model.lora: {pointer_words(path, path.parent)}.")
         return path
     if path.is_dir():
         found = sorted(path.glob("*.safetensors"))
         named = [file for file in found if file.name in NAMES] or found
         if len(named) == 1:
-            return named[0]
+            return _file(named[0])
         raise UserError(
             f"model.lora: {path} holds {len(found)} .safetensors files, expected one or {NAMES[0]}: give "
             "the file itself."

@@ -33,7 +33,7 @@ from geodesic_lightning.models.diffusion.compiler import check_compiler
 from geodesic_lightning.models.diffusion.embeddings import add_embeddings, read_embeddings
 from geodesic_lightning.models.diffusion.few_steps import distilled_to_few, warning
 from geodesic_lightning.models.diffusion.libraries import hushed
-from geodesic_lightning.models.diffusion.lora_file import add_loras
+from geodesic_lightning.models.diffusion.lora_file import add_lora, given_loras
 from geodesic_lightning.models.diffusion.network import Network
 from geodesic_lightning.models.diffusion.networks import network_of
 from geodesic_lightning.models.diffusion.placement import Lent, Placement, dtype_named
@@ -135,7 +135,7 @@ class DiffusionModel:
         check_prediction(prediction)
         if compile:
             check_compiler()
-        words = read_embeddings(embeddings)
+        words, loras = read_embeddings(embeddings), given_loras(lora or [], lora_scale)
         self.name, self.alpha = name, dict(alpha or {})
         self.manifold: Manifold | None = None  # it names none: its latents live near a sphere
         self.evaluations = 0
@@ -152,12 +152,13 @@ class DiffusionModel:
         if sign := distilled_to_few(self.source, pipeline):
             log.warning(warning(name, sign))
         with hushed():
-            added = add_loras(pipeline, lora or [], lora_scale)
+            for scale, file in loras:
+                add_lora(pipeline, file, scale)
             add_embeddings(pipeline, words)
-        for _, file in added:
+        for _, file in loras:
             if sign := distilled_to_few(str(file)) or distilled_to_few(str(file.parent)):
                 log.warning(warning(file.name, sign))
-        self.source += "".join(f" with {scale:g} × {file}" for scale, file in added)
+        self.source += "".join(f" with {scale:g} × {file}" for scale, file in loras)
         self.source += "".join(f" with the word {one.word} of {one.file}" for one in words)
         log.info("%s: weights of %s", name, self.source)
         self._network = network_of(pipeline)
