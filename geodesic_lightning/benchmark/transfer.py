@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.manifold import Sphere
+from geodesic_lightning.report.terminal import forgiving
 
 KEPT = (
     "solver", "score", "model", "prediction", "segments", "frames", "strength", "alpha", "length",
@@ -102,6 +103,7 @@ def main(arguments: list[str]) -> None:
     """Print the table of a sweep's folder, and write its file."""
     from geodesic_lightning.report.files import write_json
 
+    forgiving()
     if len(arguments) != 1:
         sys.exit("Usage: python -m geodesic_lightning.benchmark.transfer FOLDER")
     folder = Path(arguments[0])

@@ -15,6 +15,7 @@ from typing import Any
 
 from geodesic_lightning.data.paths import PICTURES, expanded, pictures_in
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.report.terminal import forgiving
 
 USAGE = """Distances between images in the metric of a model's density.
 
@@ -33,6 +34,7 @@ HEEDED = (
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run, and tell the user's errors in one sentence."""
+    forgiving()
     words = list(sys.argv[1:] if words is None else words)
     if not words or {"-h", "--help"} & set(words):
         print(USAGE)
