@@ -6,6 +6,7 @@
     ui                    the page, whose Gradio holds Pillow back
     tests_lowest          the lowest versions that pyproject.toml allows, on the lowest Python
     package-3.11, 3.13    what is published, wheel and sdist, installed alone and run in an empty folder
+    release               dist/ for the upload, checked, and run as package runs it; only when it is asked for
 
 Sessions whose Python is not there are skipped, and nox says so.
 """
@@ -47,9 +48,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def types(session: nox.Session) -> None:
-    """mypy, which wants the dependencies' own types."""
+    """mypy, which wants the dependencies' own types; for Windows too, which lacks some of the standard library."""
     session.install("--editable", ".[dev]")
     session.run("mypy")
+    session.run("mypy", "--platform", "win32")
 
 
 @nox.session(python=PYTHONS[0])
@@ -94,15 +96,21 @@ def tests_lowest(session: nox.Session) -> None:
 @nox.session(python=[PYTHONS[0], PYTHONS[-1]])
 @nox.parametrize("kind", ["wheel", "sdist"])
 def package(session: nox.Session, kind: str) -> None:
-    """Installed from what is published, without extras: the command and the Python interface in an empty folder."""
+    """Installed from what is published, without extras: the command and the Python interface in an empty folder.
+
+    `nox -s package -- dist` takes the files of that folder instead of building them.
+    """
     home = Path(session.create_tmp()).resolve()
     made, empty = home / "dist", home / "empty"
     for folder in (made, empty):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-    session.install("build>=1.2.1")
-    session.run("python", "-m", "build", f"--{kind}", "--outdir", str(made))
-    (file,) = made.iterdir()
+    if session.posargs:
+        made = Path(session.posargs[0]).resolve()
+    else:
+        session.install("build>=1.2.1")
+        session.run("python", "-m", "build", f"--{kind}", "--outdir", str(made))
+    (file,) = made.glob({"wheel": "*.whl", "sdist": "*.tar.gz"}[kind])
     session.install(str(file))
     session.chdir(empty)
     session.run("geodesic", "data=pair_cat", "solver.frames=3", "logger=csv", "hydra.run.dir=run")
@@ -110,6 +118,18 @@ def package(session: nox.Session, kind: str) -> None:
     left = {place.name for place in empty.iterdir()}
     if left != {"run", "morph"}:
         session.error(f"got {sorted(left)} in the folder, expected run and morph")
+
+
+@nox.session(python=PYTHONS[0], default=False)
+def release(session: nox.Session) -> None:
+    """What is uploaded, in dist/: wheel and sdist, whose description PyPI can show; then both are run."""
+    made = Path("dist")
+    shutil.rmtree(made, ignore_errors=True)
+    session.install("build>=1.2.1", "twine>=6.1")
+    session.run("python", "-m", "build", "--outdir", str(made))
+    session.run("python", "-m", "twine", "check", "--strict", *map(str, sorted(made.iterdir())))
+    for kind in ("wheel", "sdist"):
+        session.notify(f"package-{PYTHONS[0]}(kind='{kind}')", [str(made.resolve())])
 
 
 CALL = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from geodesic_lightning.report.files import check_fps, write_text, write_video
+from geodesic_lightning.report.terminal import command
 
 from .final import Final
 from .video import Video
@@ -95,7 +95,7 @@ def _command(folder: Path) -> str:
     if not kept.exists():
         return ""
     words = yaml.safe_load(kept.read_text(encoding="utf-8")) or []
-    return shlex.join(["python", "-m", "geodesic_lightning", *map(str, words)])
+    return command([str(word) for word in words])
 
 
 def _bytes(file: Path) -> bytes | None:

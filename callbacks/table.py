@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from geodesic_lightning.report.summary_rows import rows
+from geodesic_lightning.report.terminal import short
 
 from .final import Final
 
@@ -40,10 +40,4 @@ class Table(Final):
         console.print(table)
         video = Path(self.folder) / "video.mp4"
         if video.exists():
-            console.print(_short(video), soft_wrap=True, markup=False)
-
-
-def _short(path: Path) -> str:
-    """The path as one would type it here: relative where that is shorter."""
-    relative = os.path.relpath(path)
-    return min(relative, str(path.absolute()), key=len)
+            console.print(short(video), soft_wrap=True, markup=False)

@@ -21,7 +21,7 @@ def series(
     folder: Path, key: str, axis: str = "solve/score_evaluations"
 ) -> list[tuple[float, float]]:
     """Points (axis, key) of the steps that say both."""
-    with (folder / "metrics.csv").open() as file:
+    with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [(float(r[axis]), float(r[key])) for r in rows if r.get(axis) and r.get(key)]
 
@@ -30,7 +30,7 @@ def density(folder: Path) -> list[tuple[float, float]]:
     """u and log density of the latest chart of a run."""
     charts = folder.glob("wandb/offline-run-*/files/media/table/density/path_table_*.json")
     last = max(charts, key=lambda file: int(file.name.split("_")[2]))
-    return [(u, y) for u, name, y in json.loads(last.read_text())["data"] if name == "path"]
+    return [(u, y) for u, name, y in json.loads(last.read_text("utf-8"))["data"] if name == "path"]
 
 
 def main() -> None:
@@ -43,7 +43,8 @@ def main() -> None:
     figure, axes = plt.subplots(3, 3, figsize=(11, 8), layout="constrained")
     panels = iter(axes.flat)
     names = [
-        (f / ".hydra/overrides.yaml").read_text().replace("- ", "").split() for f in given.runs
+        (f / ".hydra/overrides.yaml").read_text("utf-8").replace("- ", "").split()
+        for f in given.runs
     ]
     common = set.intersection(*map(set, names))
     labels = [" ".join(word for word in words if word not in common) for words in names]

@@ -52,6 +52,7 @@ def test_what_the_wheel_is_built_of_reaches_the_image():
     assert {*parts, project["project"]["readme"], "LICENSE", "pyproject.toml"} <= sent
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has its homes elsewhere than in HOME")
 @pytest.mark.parametrize("home", [None, "/proc", "given"])
 def test_libraries_get_on_without_a_home(monkeypatch, tmp_path, home):
     monkeypatch.delenv("MPLCONFIGDIR", raising=False)

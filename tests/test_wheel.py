@@ -29,7 +29,7 @@ def test_wheel_holds_what_a_clone_does(wheel):
     for folder in ("conf", "callbacks"):
         for file in (ROOT / folder).rglob("*"):
             if file.suffix in (".yaml", ".py"):
-                assert f"geodesic_lightning/{file.relative_to(ROOT)}" in inside
+                assert f"geodesic_lightning/{file.relative_to(ROOT).as_posix()}" in inside
     for name in (
         "models/exact/references.json",
         "models/exact/references.safetensors",

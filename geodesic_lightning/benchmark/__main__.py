@@ -8,6 +8,7 @@ from pathlib import Path
 
 from geodesic_lightning.benchmark.kept import NAMED
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.report.terminal import forgiving
 
 TOPICS = {
     "solvers": "solver × problem × score evaluations to 1 % and 0.1 %",
@@ -27,6 +28,7 @@ TOPICS = {
 def main(arguments: list[str] | None = None) -> None:
     """Run what was asked for; rows are written as they come, so that an interrupted run keeps what it has."""
     listed = "\n".join(f"  {name:12} {text}" for name, text in TOPICS.items())
+    forgiving()
     parser = argparse.ArgumentParser(
         prog="python -m geodesic_lightning.benchmark",
         description=f"{__doc__}\n\n{listed}",

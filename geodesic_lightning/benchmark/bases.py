@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geodesic_lightning.models.scheduler import Scheduler
+from geodesic_lightning.report.terminal import forgiving
 
 USUAL = 0.9056139  # σ of Stable Diffusion 2 at the default noise level
 T5 = "text_encoder_3"
@@ -109,6 +110,7 @@ def _level(model: Any) -> float:
 
 def main() -> None:
     """Print the table."""
+    forgiving()
     print(table(rows()))
 
 

@@ -13,7 +13,6 @@ node. Random weights compute as long as trained ones; their pictures and lengths
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from geodesic_lightning.benchmark.timed_process import usage
 
 NODES, SWEEPS = 15, 10
 
@@ -78,7 +79,7 @@ def run(
         clock.inside, began = 0.0, clock.now()
         _sweep(posed, sweeps, nodes)
         total = clock.now() - began
-        peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else _resident()
+        peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else usage()[1]
         denoiser = model._placement.dtype_of(model._network.denoiser_name)
         name = str(denoiser).removeprefix("torch.")
         yield Row(
@@ -137,13 +138,8 @@ def step(folder: str) -> dict[str, float]:
         "iteration": solved - encoded,
         "moved": moved,
         "unet_evaluations": model.evaluations,
-        "peak_gb": _resident() / 1e9,
+        "peak_gb": usage()[1] / 1e9,
     }
-
-
-def _resident() -> float:
-    """Bytes of main memory at most so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
 def table(rows: Iterable[Row]) -> str:

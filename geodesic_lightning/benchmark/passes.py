@@ -58,13 +58,16 @@ def study(
 
 def spent(words: Sequence[str]) -> dict[str, int]:
     """Passes by stage of one command line; UserError where it fails."""
-    with tempfile.TemporaryDirectory(prefix="geodesic-passes-") as place:
+    with tempfile.TemporaryDirectory(
+        prefix="geodesic-passes-", ignore_cleanup_errors=True
+    ) as place:
         command = [sys.executable, "-m", "geodesic_lightning", *words, f"hydra.run.dir={place}/run"]
         done = subprocess.run(
             command,
             check=False,
             capture_output=True,
             text=True,
+            errors="replace",
             env=os.environ | {"WANDB_MODE": "disabled"},
         )
         if done.returncode:

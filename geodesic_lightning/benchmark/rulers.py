@@ -25,10 +25,12 @@ from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.decoding.perceptual import EfficientNet, embedded
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.metrics.agreement import Agreement, agreement, readings
+from geodesic_lightning.report.terminal import forgiving
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table of agreement over the runs in the folders."""
+    forgiving()
     parser = argparse.ArgumentParser(
         prog="python -m geodesic_lightning.benchmark.rulers",
         description=__doc__,

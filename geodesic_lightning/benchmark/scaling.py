@@ -1,6 +1,5 @@
 """Cost against segments: one sweep of the fast solver at 16 to 256 segments, split into the network and all else."""
 
-import resource
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from statistics import median
 
 from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.benchmark.problems import Case
+from geodesic_lightning.benchmark.timed_process import usage
 from geodesic_lightning.benchmark.trace import Stopwatch
 from geodesic_lightning.optimizers.batched import Batched
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
@@ -48,8 +48,7 @@ def study(case: Case, sweeps: int = 3) -> Iterator[Row]:
             total = time.perf_counter() - began
             network.append(clock.seconds - before)
             other.append(total - network[-1])
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        yield Row(segments, segments - 1, median(network), median(other), peak)
+        yield Row(segments, segments - 1, median(network), median(other), usage()[1] / 2**20)
 
 
 def table(rows: list[Row]) -> str:

@@ -63,7 +63,9 @@ def timed(words: Sequence[str]) -> dict[str, float]:
     Raises:
         UserError: it fails.
     """
-    with tempfile.TemporaryDirectory(prefix="geodesic-seconds-") as place:
+    with tempfile.TemporaryDirectory(
+        prefix="geodesic-seconds-", ignore_cleanup_errors=True
+    ) as place:
         found = Path(place) / "found.json"
         (folder := Path(place) / "folder").mkdir()
         done = subprocess.run(
@@ -71,6 +73,7 @@ def timed(words: Sequence[str]) -> dict[str, float]:
             check=False,
             capture_output=True,
             text=True,
+            errors="replace",
             cwd=folder,
             env=os.environ | {"WANDB_MODE": "offline"},
         )

@@ -5,7 +5,7 @@ nothing but the standard library, and is run as a file, not as a module of the p
 """
 
 import json
-import resource
+import math
 import subprocess
 import sys
 import time
@@ -16,16 +16,26 @@ def main(result: str, *words: str) -> int:
     began = time.perf_counter()
     done = subprocess.run([sys.executable, *words], check=False)
     wall = time.perf_counter() - began
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    unit = 1 if sys.platform == "darwin" else 1024
-    measured = {
-        "wall": wall,
-        "cpu": used.ru_utime + used.ru_stime,
-        "peak_mb": used.ru_maxrss * unit / 1e6,
-    }
+    cpu, peak = usage(children=True)
+    measured = {"wall": wall, "cpu": cpu, "peak_mb": peak / 1e6}
     with open(result, "w", encoding="utf-8") as file:
         json.dump(measured, file)
     return done.returncode
+
+
+def usage(children: bool = False) -> tuple[float, float]:
+    """Seconds of the processor so far, and bytes of main memory at most; NaN where the system does not say.
+
+    Args:
+        children: of the processes that this one has started and that have ended, not of itself.
+    """
+    if sys.platform == "win32":
+        return math.nan, math.nan
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    return used.ru_utime + used.ru_stime, float(used.ru_maxrss * unit)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from safetensors.torch import load_file
 from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.manifold import Sphere
+from geodesic_lightning.models.diffusion.loading import HUB_ID
+from geodesic_lightning.report.terminal import forgiving
 
 KEPT = (
     "solver", "score", "model", "prediction", "segments", "frames", "strength", "alpha", "length",
@@ -46,7 +48,7 @@ def row(folder: Path) -> dict[str, Any]:
     density = summary["log_density"], summary["log_density_start"]
     gain = sum(density[0]) / len(density[0]) - sum(density[1]) / len(density[1])
     weights = str(summary.get("weights"))
-    named = weights if weights.count("/") == 1 and not weights.startswith((".", "/", "~")) else None
+    named = weights if HUB_ID.fullmatch(weights.partition("@")[0]) else None
     return said | {
         "weights": named,  # a repository of the hub; a folder is nobody's business
         "log_density_gain": gain,
@@ -102,6 +104,7 @@ def main(arguments: list[str]) -> None:
     """Print the table of a sweep's folder, and write its file."""
     from geodesic_lightning.report.files import write_json
 
+    forgiving()
     if len(arguments) != 1:
         sys.exit("Usage: python -m geodesic_lightning.benchmark.transfer FOLDER")
     folder = Path(arguments[0])

@@ -24,7 +24,6 @@ from geodesic_lightning.cli import config, help_page, launch_processes, sweep
 from geodesic_lightning.cli.compose import CONF, early
 from geodesic_lightning.cli.machine import (
     at_home,
-    forgiving_terminal,
     process_count,
     settled_seed,
     without_a_home,
@@ -45,6 +44,7 @@ from geodesic_lightning.cli.words import as_typed
 from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.data.text import check_typed
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.report.terminal import forgiving
 from geodesic_lightning.solvers.stages import Stages
 from geodesic_lightning.tracking import wandb_library
 from geodesic_lightning.trainer.quiet import silence
@@ -265,7 +265,7 @@ def main(began: float | None = None) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # Idle threads of OpenMP wait asleep: where other programs want the cores too, waiting awake costs both dearly.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    forgiving_terminal()
+    forgiving()
     without_a_home()
     try:
         check_typed(sys.argv[1:])

@@ -28,6 +28,7 @@ from omegaconf.errors import (
 
 from geodesic_lightning.cli.words import quoted
 from geodesic_lightning.errors import UserError, advice
+from geodesic_lightning.report.terminal import shown
 
 QUOTING = (
     "quote a text that has commas, brackets or equal signs: 'data.prompt_start=\"a red, sly cat\"'"
@@ -80,9 +81,7 @@ def _choice(error: MissingConfigException) -> str:
 def _unreadable(error: OverrideParseException) -> str:
     typed = quoted(error.override)
     if typed != error.override:  # of a sweep: elsewhere it was quoted already
-        mark = "'" if "'" not in typed else '"'
-        line = typed if mark == "'" else typed.replace("\\", "\\\\").replace('"', '\\"')
-        return f"Cannot read {error.override!r} in a sweep, where commas separate values: type {mark}{line}{mark}."
+        return f"Cannot read {error.override!r} in a sweep, where commas separate values: type {shown(typed)}."
     return (
         f"Cannot read {error.override!r}: write group=choice or group.setting=value, and {QUOTING}."
     )

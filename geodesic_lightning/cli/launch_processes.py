@@ -13,6 +13,8 @@ import tempfile
 import time
 from collections.abc import Sequence
 
+from geodesic_lightning.cli.words import quoted
+
 GRACE = 10.0  # seconds that processes have to leave when one has failed
 QUIET = "GEODESIC_LIGHTNING_RANK_FOLDER"
 
@@ -25,12 +27,17 @@ def asked(devices: int) -> int:
 
 def start(count: int, words: Sequence[str]) -> int:
     """Run the command in `count` processes; returns the first one's exit code, or one that failed."""
-    with socket.socket() as free, tempfile.TemporaryDirectory(prefix="geodesic-ranks-") as place:
+    with (
+        socket.socket() as free,
+        tempfile.TemporaryDirectory(prefix="geodesic-ranks-", ignore_cleanup_errors=True) as place,
+    ):
         free.bind(("127.0.0.1", 0))
         common = os.environ | {
             "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]),
             "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "NODE_RANK": "0",
         }  # fmt: skip
+        if sys.platform == "win32":  # torch is built without libuv there, and uses it all the same
+            common.setdefault("USE_LIBUV", "0")
         free.close()
         command = [sys.executable, "-m", "geodesic_lightning"]
         running = []
@@ -46,6 +53,8 @@ def _wait(running: list[subprocess.Popen]) -> int:
     """Until all have left; where one fails the others are given a while and then stopped."""
 
     def forward(number: int, frame: object) -> None:
+        if sys.platform == "win32" and number == signal.SIGINT:
+            return  # the console has told them all itself, and one process cannot tell another
         for one in running:
             one.send_signal(number)
 
@@ -71,9 +80,10 @@ def quieted(words: Sequence[str]) -> list[str]:
     folder = os.environ.get(QUIET)
     if folder is None:
         return list(words)
-    with open(os.devnull, "w") as nowhere:
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
         os.dup2(nowhere.fileno(), sys.stderr.fileno())
     moved = ("hydra.run.dir", "hydra.sweep.dir", "folder", "logger", "hydra.sweep.subdir")
     kept = [w for w in words if w.lstrip("+").split("=")[0] not in moved]
-    return [*kept, f"hydra.run.dir={folder}/run", f"hydra.sweep.dir={folder}/sweep", "logger=none"]
+    own = (f"hydra.run.dir={folder}/run", f"hydra.sweep.dir={folder}/sweep", "logger=none")
+    return [*kept, *map(quoted, own)]

@@ -1,13 +1,10 @@
-"""What a run takes from its machine: a seed, a number of processes, a home that may
-not be there, a terminal that may not know every letter.
-"""
+"""What a run takes from its machine: a seed, a number of processes, a home that may not be there."""
 
 import atexit
 import os
 import random
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from typing import Any
@@ -70,9 +67,8 @@ def at_home(words: Sequence[str]) -> list[str]:
     A shell does not expand it there, and Hydra would take it for a sign of its own.
     """
     home = os.path.expanduser("~")
-    return [
-        re.sub(r"""^([\w.+/@-]+=["']?)~(?=/|["']?$)""", rf"\g<1>{home}", word) for word in words
-    ]
+    sign = re.compile(rf"""^([\w.+/@-]+=["']?)~(?=[/{re.escape(os.sep)}]|["']?$)""")
+    return [sign.sub(lambda found: found[1] + home, word) for word in words]
 
 
 def without_a_home() -> None:
@@ -98,11 +94,3 @@ def _writable(folder: str) -> bool:
             return True
     except OSError:
         return False
-
-
-def forgiving_terminal() -> None:
-    """Let what is printed lose letters that the terminal's encoding has not, rather than end the run."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ class Terminated(BaseException):
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Inside, SIGTERM raises Terminated, as Ctrl+C raises KeyboardInterrupt; each but once.
+    """Inside, SIGTERM raises Terminated, as Ctrl+C (and Ctrl+Break) raises KeyboardInterrupt; each but once.
 
     A process that was told to leave leaves: whatever is sent while it tidies up, it has heard before.
     Where somebody handles a signal already, as submitit's jobs do, it is left to them.
@@ -30,12 +31,14 @@ def terminable() -> Iterator[None]:
     def leave(number: int, frame: object) -> None:
         for one in usual:
             signal.signal(one, signal.SIG_IGN)
-        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
     usual: dict[signal.Signals, Any] = {
         signal.SIGTERM: signal.SIG_DFL,
         signal.SIGINT: signal.default_int_handler,
     }
+    if sys.platform == "win32":  # by which the page stops its runs, ui/job.py
+        usual[signal.SIGBREAK] = signal.SIG_DFL
     main = threading.current_thread() is threading.main_thread()
     usual = {one: now for one, now in usual.items() if main and signal.getsignal(one) is now}
     for one in usual:

@@ -61,13 +61,14 @@ def quoted(word: str) -> str:
     if read is None and value.startswith("[") and not value.endswith("]") and kinds != {TEXT}:
         return word  # a list that is not finished, which Hydra tells
     if value.startswith("[") and value.endswith("]") and kinds & {TEXTS, OTHER}:
-        if read is not None and (OTHER in kinds or _texts(read)) and not refers:
+        parts = list(_split(value[1:-1]))
+        whole = read is not None and _unchanged(read, parts)
+        if read is not None and whole and (OTHER in kinds or _texts(read)) and not refers:
             return word
-        parts = [
-            part if _in_quotes(part) else quote(part, refers * LISTED)
-            for part in _split(value[1:-1])
-        ]
-        return f"{key}=[{','.join(parts)}]" if TEXTS in kinds or read is None else word
+        if not whole or TEXTS in kinds:
+            parts = [p if _in_quotes(p) else quote(p, refers * LISTED) for p in parts]
+            return f"{key}=[{','.join(parts)}]"
+        return word
     if kinds <= {TEXT, NUMBERS}:
         plain = read is not None and not read.is_sweep_override() and _as(read, value, kinds)
         return word if plain and not refers else f"{key}={quote(value, refers * ALONE)}"
@@ -75,6 +76,8 @@ def quoted(word: str) -> str:
         read is not None and isinstance(read.value(), int | float) and "_" in value
     )  # 2024_01_15
     plain = read is not None and not read.is_sweep_override() and not number
+    if read is not None and isinstance(read.value(), str):
+        plain &= read.value() == value  # it takes a backslash from //server as Windows writes it
     return word if plain else f"{key}={quote(value)}"
 
 
@@ -90,6 +93,15 @@ def _as(read: Override, value: str, kinds: frozenset[str]) -> bool:
     """Hydra reads the value as it was typed, or as a list where there may be one."""
     found = read.value()
     return found == value or (NUMBERS in kinds and isinstance(found, list))
+
+
+def _unchanged(read: Override, parts: Sequence[str]) -> bool:
+    """No text of a list is read as another than was typed: the grammar takes backslashes for signs of its own."""
+    found = read.value()
+    return not isinstance(found, list) or all(
+        not isinstance(one, str) or one == part or _in_quotes(part)
+        for one, part in zip(found, parts)
+    )
 
 
 def _texts(read: Override) -> bool:

@@ -129,13 +129,13 @@ def _fed(command: list[str], images: Iterable[np.ndarray]) -> tuple[int, bytes]:
         )
         with process:
             assert process.stdin is not None
-            # Where it ends before the film does, its exit code tells.
-            with contextlib.suppress(BrokenPipeError):
+            # Where it ends before the film does, its exit code tells; the pipe's error is each system's own.
+            with contextlib.suppress(OSError):
                 for image in images:
                     rows, columns = (side % 2 for side in image.shape[:2])
                     even = np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge")
                     process.stdin.write(even.tobytes())
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(OSError):
                 process.stdin.close()
         said.seek(0)
         return process.returncode, said.read()

@@ -17,6 +17,7 @@ from geodesic_lightning.data.address import is_address
 from geodesic_lightning.data.paths import PICTURES, expanded, pictures_in
 from geodesic_lightning.data.text import check_typed
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.report.terminal import forgiving
 
 USAGE = """Distances between images in the metric of a model's density.
 
@@ -35,6 +36,7 @@ HEEDED = (
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run, and tell the user's errors in one sentence."""
+    forgiving()
     words = list(sys.argv[1:] if words is None else words)
     if not words or {"-h", "--help"} & set(words):
         print(USAGE)

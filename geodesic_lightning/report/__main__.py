@@ -5,10 +5,12 @@ from pathlib import Path
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.report.sweep_page import write
+from geodesic_lightning.report.terminal import forgiving
 
 
 def main(words: list[str] | None = None) -> None:
     """Write the page and say where it is."""
+    forgiving()
     words = sys.argv[1:] if words is None else words
     if len(words) != 1 or words[0] in ("-h", "--help"):
         sys.exit("Usage: python -m geodesic_lightning.report <folder of a sweep>")

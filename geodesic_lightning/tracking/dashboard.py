@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from geodesic_lightning.errors import UserError, require
+from geodesic_lightning.report.terminal import forgiving
 from geodesic_lightning.solvers.scalars import FINAL, STEP
 
 NAME = "Geodesics"
@@ -27,6 +28,7 @@ PINNED = ("length", "log_density", "score_evaluations", "seconds")
 
 def main(words: Sequence[str] | None = None) -> None:
     """Save the workspace, or show it; errors of the user are told in one sentence."""
+    forgiving()
     parser = argparse.ArgumentParser(
         prog="python -m geodesic_lightning.tracking.dashboard",
         description="Lay out a W&B workspace for this project's runs, as a new view.",

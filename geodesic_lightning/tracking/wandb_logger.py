@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 
 from geodesic_lightning.errors import UserError, require
+from geodesic_lightning.report.terminal import short
 from geodesic_lightning.tracking import wandb_library
 from geodesic_lightning.tracking.run_name import Identity
 
@@ -93,7 +94,7 @@ class WandB(WandbLogger):
                 mode, why = "offline", self._reason(error)
         run = self._open(mode)
         if mode == "offline":
-            kept = _short(Path(run.settings.sync_dir))
+            kept = short(Path(run.settings.sync_dir))
             print(f"W&B: offline, {why}; to send the run: wandb sync {kept}")
 
     def _mode(self) -> tuple[str, str]:
@@ -154,8 +155,3 @@ def _stage_under(folder: Path) -> None:
     """Keep pictures of tables in the run's folder until they are sent, unless the environment says where."""
     if "WANDB_DATA_DIR" not in os.environ or os.environ.get(_OWN) == os.environ["WANDB_DATA_DIR"]:
         os.environ["WANDB_DATA_DIR"] = os.environ[_OWN] = str(folder)
-
-
-def _short(path: Path) -> str:
-    """The path as one would type it here: relative where that is shorter."""
-    return min(os.path.relpath(path), str(path), key=len)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.report.terminal import forgiving
 
 __all__ = ["main"]
 
@@ -20,6 +21,7 @@ OURS = ("hydra", "folder", "resume", "sweep", "callbacks.progress.every_n_second
 
 def main(words: Sequence[str] | None = None) -> None:
     """Serve the page until Ctrl+C; the run that is on then is stopped, and can be resumed."""
+    forgiving()
     asked = parser().parse_args(sys.argv[1:] if words is None else list(words))
     try:
         check(asked.words)
@@ -84,7 +86,7 @@ def serve(port: int | None, share: bool, words: Sequence[str]) -> None:
     # A shell that starts us in the background has Ctrl+C ignored, which the runs would inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with tempfile.TemporaryDirectory(prefix="geodesic-ui-") as home:
+    with tempfile.TemporaryDirectory(prefix="geodesic-ui-", ignore_cleanup_errors=True) as home:
         os.environ |= {"GRADIO_TEMP_DIR": home, "GRADIO_ANALYTICS_ENABLED": "False"}
         os.environ.pop("GRADIO_ALLOWED_PATHS", None)
         try:

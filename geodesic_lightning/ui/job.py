@@ -11,14 +11,21 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-from geodesic_lightning.ui.wish import command
+from geodesic_lightning.report.terminal import command
 
 __all__ = ["Job"]
 
 LAST = 8192  # bytes of what a run has said that are looked at
 PATIENCE = 30  # s that a run has to tidy up in before it is killed
+
+# A run is started apart, for Ctrl+C in the terminal is the page's; the page then tells it to stop.
+APART: dict[str, Any]
+if sys.platform == "win32":  # where Ctrl+Break alone reaches another group of processes
+    APART, STOP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}, signal.CTRL_BREAK_EVENT
+else:
+    APART, STOP = {"start_new_session": True}, signal.SIGINT
 
 
 class Job:
@@ -41,7 +48,7 @@ class Job:
         self._process: subprocess.Popen[bytes] | None = None
         self._asked, self._lock = False, threading.Lock()
         self._heard = [b"", b""]  # the last of standard output and of standard error
-        self._open: list[IO[bytes]] = []  # where they go while it is on
+        self._written: list[Path] = []  # where they go while it is on
 
     @property
     def command(self) -> str:
@@ -64,34 +71,37 @@ class Job:
 
     def run(self) -> None:
         """Start it, and wait for its end."""
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with tempfile.TemporaryDirectory(
+            prefix="geodesic-job-", ignore_cleanup_errors=True
+        ) as place:
+            out, err = (Path(place, name) for name in ("out", "err"))
             with self._lock:
                 if self._asked:
                     self.state = "stopped"
                     return
-                self._open = [out, err]
                 self.began = time.monotonic()
                 try:
                     self._process = self._started(out, err)
                     self.state = "running"
                 except (OSError, ValueError) as error:
-                    err.write(f"Error: the run could not be started: {error}.".encode())
-                    err.flush()
+                    err.write_text(f"Error: the run could not be started: {error}.", "utf-8")
+                self._written = [out, err]
             code = self._process.wait() if self._process else None
             with self._lock:
-                self._heard, self._open = [_end(out), _end(err)], []
+                self._heard, self._written = [_end(out), _end(err)], []
         self.state = "done" if code == 0 else "stopped" if self._asked and code else "failed"
 
-    def _started(self, out: IO[bytes], err: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _started(self, out: Path, err: Path) -> subprocess.Popen[bytes]:
         often = ["callbacks.progress.every_n_seconds=1", f"hydra.run.dir={self.folder}"]
-        return subprocess.Popen(
-            [*self._program, *self.words, *often],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            start_new_session=True,  # Ctrl+C is the page's, which passes it on
-            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
-        )
+        with out.open("wb") as said, err.open("wb") as told:
+            return subprocess.Popen(
+                [*self._program, *self.words, *often],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=told,
+                env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+                **APART,
+            )
 
     def stop(self) -> None:
         """As Ctrl+C does; a run that waits does not begin. It is killed if it does not listen."""
@@ -100,7 +110,7 @@ class Job:
             if process is None:
                 self.state = "stopped"
             elif process.poll() is None:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(STOP)
                 killer = threading.Timer(PATIENCE, process.kill)
                 killer.daemon = True
                 killer.start()
@@ -135,13 +145,14 @@ class Job:
 
     def _lines(self, which: int) -> list[str]:
         with self._lock:
-            heard = _end(self._open[which]) if self._open else self._heard[which]
+            heard = _end(self._written[which]) if self._written else self._heard[which]
         return [
             line.strip() for line in heard.decode("utf-8", "replace").splitlines() if line.strip()
         ]
 
 
-def _end(file: IO[bytes]) -> bytes:
-    """The last of what was written, read without moving the writer's place."""
-    size = os.fstat(file.fileno()).st_size
-    return os.pread(file.fileno(), LAST, max(0, size - LAST))
+def _end(file: Path) -> bytes:
+    """The last of what was written; opened anew, for the writer's place in it is the writer's."""
+    with file.open("rb") as opened:
+        opened.seek(max(0, file.stat().st_size - LAST))
+        return opened.read(LAST)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import time
 
 import gradio as gr
 
@@ -41,6 +41,7 @@ def launch(page: gr.Blocks, port: int | None, share: bool) -> None:
     also = f", and {public} for everybody who has that address" if public else ""
     print(f"The page is at {here}{also}; Ctrl+C ends it.", flush=True)
     try:
-        threading.Event().wait()
+        while True:  # no lock: on Windows Ctrl+C does not reach a thread that waits for one
+            time.sleep(3600)
     finally:
         page.close(verbose=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from geodesic_lightning.cli.words import ALONE, LISTED, quote
 from geodesic_lightning.errors import UserError
 
-__all__ = ["FRAMES", "MODELS", "RETIMES", "STRENGTH", "WAYS", "Wish", "command", "words"]
+__all__ = ["FRAMES", "MODELS", "RETIMES", "STRENGTH", "WAYS", "Wish", "words"]
 
 # Of each group, the choices that the page offers; beside them what they are.
 MODELS = {
@@ -95,11 +94,6 @@ def words(wish: Wish, fixed: Sequence[str] = ()) -> list[str]:
 def key(word: str) -> str:
     """group or group.setting of a setting."""
     return word.partition("=")[0].lstrip("+~")
-
-
-def command(settings: Sequence[str]) -> str:
-    """The line that is typed for a run with these settings, quoted for a shell."""
-    return shlex.join(["python", "-m", "geodesic_lightning", *settings])
 
 
 def _data(wish: Wish) -> list[str]:

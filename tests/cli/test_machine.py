@@ -102,7 +102,8 @@ def test_in_an_allocation_and_on_a_terminal_that_knows_few_letters(tmp_path):
 
 
 def test_the_home_folder_in_paths(geodesic, monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
     words = [
         "hydra.run.dir=~/a",
         'resume="~/b"',

@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -22,6 +21,10 @@ from safetensors.torch import load_file, save_file
 from geodesic_lightning.cli.app import CONF
 from geodesic_lightning.cli.resume import with_former
 from geodesic_lightning.trainer.checkpoint_io import LatestCheckpoint, replace
+
+resource = pytest.importorskip(
+    "resource", reason="Windows has neither signals that kill nor a limit of a file's size"
+)
 
 # Nothing is drawn: these runs are many.
 PLAIN = ("callbacks=log", "~callbacks.curves", "~callbacks.picture", "~callbacks.table")

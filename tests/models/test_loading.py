@@ -98,6 +98,8 @@ def test_failures_of_the_hub(monkeypatch, kind, said):
         ("weights.safetensors", "there is no such folder or file"),
         ("folder", "a hub id has the form owner/name"),
         ("a/b/c", "a hub id has the form owner/name"),
+        ("models\\sd2", "a hub id has the form owner/name"),
+        ("C:/sd2", "there is no such folder"),
     ],
 )
 def test_names_that_lead_nowhere(name, said):
@@ -404,6 +406,7 @@ class TestWithoutNetwork:
     def test_what_may_be_had_elsewhere_is_not_refused(self, silent_hub, saved):
         loading.refuse_unreachable(loading.Source([*self.NAMES, str(saved("sd2"))]))
         loading.refuse_unreachable(loading.Source("not a name"))
+        loading.refuse_unreachable(loading.Source("C:/models"))  # a folder, on whatever system
         model = DiffusionModel([*self.NAMES, str(saved("sd2"))])
         assert model.source == str(saved("sd2"))
 

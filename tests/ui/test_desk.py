@@ -62,7 +62,7 @@ def test_stop_is_ctrl_c(desk):
         "import signal, sys, time\n"
         "def leave(*_):\n"
         "    sys.exit('Interrupted after 3 steps.')\n"
-        "signal.signal(signal.SIGINT, leave)\n"
+        "signal.signal(getattr(signal, 'SIGBREAK', signal.SIGINT), leave)\n"
         "print('0:00 ready', flush=True); time.sleep(60)"
     )
     one = job(desk, hears)

@@ -11,7 +11,8 @@ from geodesic_lightning.cli.config.solver import BoundaryValue
 from geodesic_lightning.cli.words import as_typed
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional import strength
-from geodesic_lightning.ui.wish import FRAMES, MODELS, RETIMES, STRENGTH, WAYS, Wish, command, words
+from geodesic_lightning.report.terminal import command
+from geodesic_lightning.ui.wish import FRAMES, MODELS, RETIMES, STRENGTH, WAYS, Wish, words
 
 PAIR = (Path("outputs/run/given/1_a.png"), Path("outputs/run/given/2_b.jpg"))
 HARD = [

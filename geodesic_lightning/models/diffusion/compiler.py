@@ -50,11 +50,10 @@ def _error(lacking: str, remedy: str) -> UserError:
 
 
 def _runs(compiler: str) -> bool:
-    version = "/help" if sys.platform == "win32" else "--version"
+    windows = sys.platform == "win32"  # whose paths have backslashes, and spaces
+    command = [compiler, "/help"] if windows else [*shlex.split(compiler), "--version"]
     try:
-        subprocess.run(
-            [*shlex.split(compiler), version], capture_output=True, check=True, timeout=20
-        )
+        subprocess.run(command, capture_output=True, check=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return False
     return True

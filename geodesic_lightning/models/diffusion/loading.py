@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -39,6 +40,8 @@ WAYS = (
     "Give model.pretrained= a diffusers folder (with model_index.json and .safetensors files), a "
     "single .safetensors file, or the id of a hub repository that this machine can reach."
 )
+
+HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")  # owner/name, and no path of any system
 
 # How the tensors of a component are named in a single file, by the families of such files.
 PLACES = {
@@ -116,7 +119,7 @@ def refuse_unreachable(source: Source) -> None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     candidates = _listed(source.pretrained)
-    ids = [name for name in candidates if name.count("/") == 1 and name[0] not in ".~/"]
+    ids = [name for name in candidates if HUB_ID.fullmatch(name)]
     if ids != candidates or not ids or any(Path(name).exists() for name in ids):
         return
     for name in ids:
@@ -192,9 +195,9 @@ def _open(candidate: str, source: Source) -> Loaded:
         return Loaded(_from_folder(str(path), replace(source, variant=variant)), str(path))
     if path.is_file():
         return _from_file(path, source)
-    if path.is_absolute() or candidate[0] in ".~" or path.suffix in (".safetensors", *PICKLES):
+    if path.is_absolute() or candidate[0] in ".~/\\" or path.suffix in (".safetensors", *PICKLES):
         raise Refused("there is no such folder or file")
-    if candidate.count("/") != 1:
+    if not HUB_ID.fullmatch(candidate):
         raise Refused("there is no such folder, and a hub id has the form owner/name")
     with _connection(source, candidate) as reached:
         pipeline = _from_folder(candidate, reached)

@@ -122,4 +122,4 @@ def write(folder: Path | None = None) -> None:
             "start": dataclasses.asdict(start),
             "end": dataclasses.asdict(end),
         }
-    (folder / "pairs.json").write_text(json.dumps(entries, indent=1) + "\n")
+    (folder / "pairs.json").write_text(json.dumps(entries, indent=1) + "\n", "utf-8")

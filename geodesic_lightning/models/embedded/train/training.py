@@ -134,7 +134,7 @@ class Report(lightning.Callback):
             return
         figures = " ".join(f"{k} {float(v):.4f}" for k, v in trainer.callback_metrics.items())
         self.last.parent.mkdir(parents=True, exist_ok=True)
-        with (self.last.parent / "log.txt").open("a") as log:
+        with (self.last.parent / "log.txt").open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%H:%M:%S')} step {trainer.global_step} {figures}\n")
 
     def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
