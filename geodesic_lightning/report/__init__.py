@@ -5,5 +5,5 @@
     sweep_page.py   a sweep
     templates/      what they look like
 
-Beside them the files that every run leaves: files.py, curves.py, clip_report.py.
+Beside them the files that every run leaves: files.py, run_settings.py, curves.py, clip_report.py.
 """
