@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
+from geodesic_lightning.report import run_settings
 from geodesic_lightning.report.files import check_fps, write_text, write_video
 from geodesic_lightning.report.terminal import command
 
@@ -88,14 +89,9 @@ def _other(solver: Any) -> tuple[str, torch.Tensor] | None:
 
 
 def _command(folder: Path) -> str:
-    """What was typed, as Hydra wrote it down; "" for a run that was not started from the command line."""
-    import yaml
-
-    kept = folder / ".hydra" / "overrides.yaml"
-    if not kept.exists():
-        return ""
-    words = yaml.safe_load(kept.read_text(encoding="utf-8")) or []
-    return command([str(word) for word in words])
+    """What was typed; "" for a run that was not started from the command line."""
+    words = run_settings.overrides(folder)
+    return "" if words is None else command(words)
 
 
 def _bytes(file: Path) -> bytes | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from geodesic_lightning.report import run_settings
 from geodesic_lightning.solvers.scalars import STEP
 from geodesic_lightning.tracking.dashboard import FALLING
 
@@ -42,10 +43,7 @@ def main() -> None:
     plt.rcParams.update({"font.size": 8, "axes.grid": True, "grid.alpha": 0.3})
     figure, axes = plt.subplots(3, 3, figsize=(11, 8), layout="constrained")
     panels = iter(axes.flat)
-    names = [
-        (f / ".hydra/overrides.yaml").read_text("utf-8").replace("- ", "").split()
-        for f in given.runs
-    ]
+    names = [run_settings.overrides(folder) or [] for folder in given.runs]
     common = set.intersection(*map(set, names))
     labels = [" ".join(word for word in words if word not in common) for words in names]
     for name in (name for name in STEP if name != "score_evaluations"):

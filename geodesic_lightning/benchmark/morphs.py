@@ -26,6 +26,7 @@ from geodesic_lightning.benchmark import morphs_page
 from geodesic_lightning.benchmark.kept import HELD_OUT
 from geodesic_lightning.benchmark.markdown import markdown
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.report import run_settings
 
 PAIRS = HELD_OUT
 EVEN = ("retime=perceptual", "retime.rounds=2")
@@ -167,15 +168,13 @@ def collected(folder: Path) -> list[Cell]:
     Raises:
         UserError: there is none.
     """
-    import yaml
-
     cells = []
     for file in sorted(folder.glob("*/summary.json")):
         summary = json.loads(file.read_text(encoding="utf-8"))
-        settings = yaml.safe_load((file.parent / ".hydra" / "config.yaml").read_text("utf-8"))
-        if "number" not in settings["data"] or "measures" not in summary:
+        data = run_settings.config(file.parent).get("data", {})
+        if "number" not in data or "measures" not in summary:
             continue
-        pair = str(settings["data"]["number"])
+        pair = str(data["number"])
         cells.append(Cell(summary["solver"], pair, measured(summary)))
     if not cells:
         raise UserError(

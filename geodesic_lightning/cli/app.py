@@ -44,6 +44,7 @@ from geodesic_lightning.cli.words import as_typed
 from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.data.text import check_typed
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.report import run_settings
 from geodesic_lightning.report.terminal import forgiving
 from geodesic_lightning.solvers.stages import Stages
 from geodesic_lightning.tracking import wandb_library
@@ -102,6 +103,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     cfg.seed = settled_seed(cfg.seed, former_seed(resume))
     OmegaConf.resolve(cfg)
     refuse_taken(folder, "hydra.run.dir")
+    keep_settings(cfg, folder)
     here = entries(folder)
     if "wandb" in cfg.logger:
         with stages.at("log"):
@@ -166,6 +168,13 @@ def run(cfg: DictConfig) -> dict[str, Any]:
             f"{folder} has the figures of the run, but not all could be shown: {told}"
         ) from unshown
     return summary
+
+
+def keep_settings(cfg: DictConfig, folder: Path) -> None:
+    """Write down what the run was told, by which `resume=` goes on with it."""
+    choices = dict(HydraConfig.get().runtime.choices)
+    content: Any = OmegaConf.to_container(cfg)
+    run_settings.write(folder, sweep.overrides(), choices, content)
 
 
 def parts_of(cfg: DictConfig) -> dict[str, Any]:
@@ -274,7 +283,10 @@ def main(began: float | None = None) -> None:
     sys.argv[1:] = as_typed(at_home(sys.argv[1:]), CONF)
     known = early(sys.argv[1:])
     if known.resume:
-        sys.argv[1:] = with_former(sys.argv[1:], known.resume)
+        try:
+            sys.argv[1:] = with_former(sys.argv[1:], known.resume)
+        except UserError as error:
+            sys.exit(f"Error: {error}")
         known = early(sys.argv[1:])
     if (count := launch_processes.asked(known.devices)) > 1:
         sys.exit(launch_processes.start(count, sys.argv[1:]))

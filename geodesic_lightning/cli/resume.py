@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from geodesic_lightning.cli.words import SWEEP
 from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.report import run_settings
 
 
 class Terminated(BaseException):
@@ -57,12 +56,23 @@ def with_former(words: Sequence[str], resume: str | None) -> list[str]:
     A word of a group (model=…) also replaces what was set in it (model.…=…).
 
     Args:
-        resume: the folder of that run; None for none.
+        resume: the folder of that run, or the checkpoint in it; None for none.
+
+    Raises:
+        UserError: there is a checkpoint, but the settings of its run are not known.
     """
+    if resume is None:
+        return list(words)
     given = {_key(word): word for word in words if "=" in word}
-    folder = Path(resume) if resume else None
-    former = settings(folder) if folder else None
-    if folder is None or former is None:
+    folder = run_of(Path(resume))
+    former = run_settings.overrides(folder)
+    if former is None and _checkpoint_in(Path(resume)).is_file():
+        raise UserError(
+            f"resume: the settings of the run in {folder} are not known, expected its "
+            f"{run_settings.NAME} or .hydra/overrides.yaml: give the folder that the run wrote, with "
+            "all its files."
+        )
+    if former is None:  # told by checkpoint
         return list(words)
     kept = [
         word
@@ -84,12 +94,8 @@ RENEWED = ("scheduler", "manifold")
 
 def unsaid(folder: Path) -> list[str]:
     """What a run took without being told, and a later release would take otherwise: as settings."""
-    found = []
-    chosen = folder / ".hydra" / "hydra.yaml"
-    if chosen.is_file():
-        content = yaml.safe_load(chosen.read_text(encoding="utf-8"))
-        choices = content.get("hydra", content).get("runtime", {}).get("choices", {})
-        found += [f"{group}={choices[group]}" for group in RENEWED if choices.get(group)]
+    choices = run_settings.choices(folder)
+    found = [f"{group}={choices[group]}" for group in RENEWED if choices.get(group)]
     path = folder / "path.safetensors"
     if path.is_file():
         from safetensors import SafetensorError, safe_open
@@ -112,10 +118,15 @@ def _said(word: str, keys: set[str], now: set[str]) -> bool:
     return bool({key, "solver.strength"} & keys or {"solver", "model", "score"} & now)
 
 
-def settings(folder: Path) -> list[str] | None:
-    """What was set on the command line of the run in this folder; None where no run got as far as that."""
-    file = folder / ".hydra" / "overrides.yaml"
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+def run_of(resume: Path) -> Path:
+    """The folder of the run that `resume` names by its folder or by the checkpoint in it."""
+    if not resume.is_file():
+        return resume
+    return resume.parent.parent if resume.parent.name == "checkpoints" else resume.parent
+
+
+def _checkpoint_in(resume: Path) -> Path:
+    return resume if resume.is_file() else resume / "checkpoints" / "last.ckpt"
 
 
 def _key(word: str) -> str:
@@ -134,10 +145,10 @@ def checkpoint(resume: str | Path | None) -> str | None:
     if resume is None:
         return None
     folder = expanded(resume)
-    found = folder / "checkpoints" / "last.ckpt" if folder.is_dir() else folder
+    found = _checkpoint_in(folder) if folder.is_dir() else folder
     if found.is_file():
         return str(found)
-    if settings(folder) is not None and not (folder / "summary.json").exists():
+    if run_settings.overrides(folder) is not None and not (folder / "summary.json").exists():
         return None
     raise UserError(
         f"resume: {found} does not exist, expected the folder of a run that wrote "

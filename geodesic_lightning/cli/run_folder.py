@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.report import run_settings
 
-# What runs leave in their folders, beside Hydra's own .hydra and log.
+# What runs leave in their folders, beside their settings and Hydra's log: a run that failed has those.
 LEFT = (
     *("checkpoints", "frames", "hparams.yaml", "metrics.csv", "multirun.yaml"),
     *("curves.png", "fan.png", "mean.png", "path.safetensors", "picture.png"),
@@ -19,7 +20,7 @@ def refuse_taken(folder: Path, setting: str) -> None:
     """Raise UserError where a run has left its files; a folder that has others may be used."""
     sweep = setting == "hydra.sweep.dir"
     found = [name for name in LEFT if (folder / name).exists()]
-    found += [file.parent.name for file in folder.glob("*/.hydra") if sweep]
+    found += [run.name for run in folder.glob("*") if sweep and run_settings.is_told(run)]
     if found:
         on = ", or add sweep.resume=true to go on with it" if sweep else ""
         raise UserError(

@@ -5,6 +5,6 @@
     sweep_page.py   a sweep
     templates/      what they look like
 
-Beside them the files that every run leaves: files.py, curves.py, clip_report.py; terminal.py is what is said
-on a terminal.
+Beside them the files that every run leaves: files.py, run_settings.py, curves.py, clip_report.py; terminal.py is
+what is said on a terminal.
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from geodesic_lightning.report import run_settings
 from geodesic_lightning.report.charts import Line, chart
 from geodesic_lightning.report.run_page import encoded, template
 
@@ -39,7 +40,8 @@ def write(sweep: Path) -> Path:
     if page.exists() and MARK not in page.read_text(encoding="utf-8")[:200]:
         raise UserError(f"{page} is another page: nothing is overwritten, move it first.")
     folders = sorted(
-        (file.parent.parent for file in sweep.glob("**/.hydra/overrides.yaml")), key=_natural
+        run_settings.run_folders(sweep) | {file.parent for file in sweep.glob("**/failed.json")},
+        key=_natural,
     )
     folders = [
         f for f in folders if f != sweep and "unfinished" not in f.relative_to(sweep).as_posix()
@@ -52,16 +54,15 @@ def write(sweep: Path) -> Path:
 
 def entry(sweep: Path, folder: Path) -> dict[str, Any]:
     """What the page says of one run; of one that failed, why."""
-    import yaml
-
-    words = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")) or []
     found: dict[str, Any] = {
         "name": folder.relative_to(sweep).as_posix(),
-        "words": [str(w) for w in words],
+        "words": run_settings.overrides(folder) or [],
     }
     failed = folder / "failed.json"
     if failed.exists():
-        found["error"] = json.loads(failed.read_text(encoding="utf-8"))["error"]
+        why = json.loads(failed.read_text(encoding="utf-8"))
+        found["error"] = why["error"]
+        found["words"] = found["words"] or [why["overrides"]]
     if (folder / "summary.json").exists():
         found["summary"] = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     if (folder / "report.html").exists():

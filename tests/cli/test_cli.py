@@ -135,7 +135,7 @@ def test_callbacks(geodesic, callbacks, left):
     assert ("video.mp4" in found) == ("video.mp4" in left)
     assert any(name.startswith("videos/") for name in found) == (callbacks == "default")
     if callbacks == "none":
-        assert found == {"summary.json"}
+        assert found == {"summary.json", "settings.yaml"}
 
 
 @pytest.mark.parametrize("logger", ["default", "csv", "wandb", "none"])

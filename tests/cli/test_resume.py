@@ -264,6 +264,44 @@ def test_a_run_that_was_stopped_before_its_first_step_begins_again(geodesic):
     assert torch.equal(nodes(again.folder), nodes(first.folder))
 
 
+# Where Hydra keeps its notes, and what is resumed of a run whose files are in `stopped`.
+PLACES = {
+    "nowhere": (("hydra.output_subdir=null",), "stopped"),
+    "under another name": (("hydra.output_subdir=.cfg",), "stopped"),
+    "in another folder": (("hydra.run.dir=notes", "folder=stopped"), "stopped"),
+    "beside the checkpoint's folder": ((), "stopped/checkpoints/last.ckpt"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_run_knows_its_settings_wherever_hydra_keeps_its_notes(geodesic, place):
+    notes, resumed = PLACES[place]
+    told = (*EXACT, "solver.strength=3", "solver.segments=8", "optimizer.tolerance=1e-6")
+    whole = geodesic(*told, "hydra.run.dir=whole")
+    where = notes if "folder=stopped" in notes else ("hydra.run.dir=stopped", *notes)
+    stopped = geodesic(*told, *where, "trainer.max_steps=3")
+    rest = geodesic(f"resume={resumed}", "trainer.max_steps=-1", "folder=rest")
+    assert [run.code for run in (whole, stopped, rest)] == [0, 0, 0], rest.err
+    found, left = Path("rest"), Path("stopped")
+    assert summary(left)["steps"] == 3 < summary(found)["steps"]
+    assert len(nodes(found)) == 7
+    assert summary(found)["strength"] == 3
+    assert torch.equal(nodes(found), nodes(whole.folder))
+
+
+def test_a_run_whose_settings_are_not_known_is_not_resumed_by_others(geodesic):
+    former = geodesic(*EXACT, "trainer.max_steps=3", "hydra.run.dir=former").folder
+    (former.parent / "last.ckpt").write_bytes((former / "checkpoints" / "last.ckpt").read_bytes())
+    (former / "settings.yaml").unlink()
+    (former / ".hydra" / "overrides.yaml").write_text("")  # as a kill leaves it
+    for resumed in ("former", "last.ckpt"):
+        done = geodesic(f"resume={resumed}", "hydra.run.dir=again")
+        assert done.code == 1
+        assert "the settings of the run in" in done.err.splitlines()[-1]
+        assert "Traceback" not in done.err
+        assert not done.folder.exists()
+
+
 def test_nothing_to_resume_is_told(geodesic):
     (Path.cwd() / "empty" / ".hydra").mkdir(parents=True)
     done = geodesic("resume=empty")

@@ -107,6 +107,17 @@ def test_started_again_a_sweep_does_what_is_left_and_nothing_twice(geodesic):
     assert before == {p: p.stat().st_mtime_ns for p in Path("sweep").glob("*/summary.json")}
 
 
+def test_a_sweep_without_hydra_s_notes_has_its_page_and_resumes_job_by_job(geodesic):
+    words = ("-m", *EXACT, DENSITIES, "hydra.sweep.dir=sweep", "hydra.output_subdir=null")
+    geodesic(*words)
+    page = Path("sweep/index.html").read_text(encoding="utf-8")
+    assert all(f"model.density={name}" in page for name in ("ring", "nope", "gaussian"))
+    (Path("sweep") / "multirun.yaml").unlink()
+    refused = geodesic(*words)
+    assert refused.code == 1
+    assert "sweep already holds a run" in refused.err
+
+
 @pytest.mark.slow
 def test_an_interrupted_sweep_goes_on_from_the_job_s_checkpoint(geodesic, monkeypatch):
     words = (

@@ -103,7 +103,9 @@ def test_its_vectors_count_as_tokens(saved, tmp_path):
 def test_a_pickle_that_runs_code_does_not(tmp_path):
     ran = tmp_path / "ran"
     torch.save({WORD: Harm(str(ran))}, tmp_path / "x.pt")
-    with pytest.raises(UserError, match=r"x.pt cannot be read"):
+    with pytest.raises(
+        UserError, match=r"x.pt is pickled and holds more than numbers.* not opened"
+    ):
         read_embeddings(str(tmp_path / "x.pt"))
     assert not ran.exists()
 
@@ -130,6 +132,19 @@ class TestOneSentence:
     def test_something_else(self, saved, tmp_path):
         save_file({"weight": torch.zeros(2, 2, 2)}, tmp_path / "x.safetensors")
         self.refused(saved("sd2"), tmp_path / "x.safetensors", "holds no textual inversion")
+
+    @pytest.mark.parametrize(
+        ("content", "lost"),
+        [
+            ({"emb_params": torch.zeros(2, 32), "more": torch.zeros(2, 32)}, "more"),
+            ({"string_to_param": {"*": torch.zeros(2, 32), "b": torch.zeros(2, 32)}}, "b"),
+            ({"string_to_param": {"b": torch.zeros(2, 32)}}, "b"),
+        ],
+    )
+    def test_more_than_is_read(self, tmp_path, content, lost):
+        torch.save(content, tmp_path / "x.pt")
+        with pytest.raises(UserError, match=f"x.pt holds {lost} beside its vectors, expected one"):
+            read_embeddings(str(tmp_path / "x.pt"))
 
     def test_rubbish(self, saved, tmp_path):
         (tmp_path / "x.safetensors").write_bytes(b"rubbish")

@@ -366,6 +366,86 @@ class TestSingleFile:
         refusal(str(tmp_path / "a.safetensors"), config=str(saved("sd15")), local_files_only=True)
 
 
+# Beside the weights of a network, in files that are around; nothing of them is missed.
+NEEDLESS = {
+    "model_ema.diffusion_modelinput_blocks00weight": torch.randn(3, 3),
+    "first_stage_model.loss.discriminator.main.0.weight": torch.randn(3, 3),
+    "cond_stage_model.transformer.text_model.embeddings.position_ids": torch.arange(77)[None],
+    "cond_stage_model.logit_scale": torch.tensor(4.6),
+    "alphas_cumprod": torch.rand(1000),
+}
+
+
+class TestAllOfAFile:
+    """Weights that are not read, or are not there, are said: none stays random, none is left out."""
+
+    def changed(self, file, change):
+        weights = load_file(file)
+        change(weights)
+        save_file(weights, file)
+
+    @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+    def test_one_is_missing(self, folder, part):
+        [file] = (folder / part).glob("*.safetensors")
+        key = max(load_file(file).items(), key=lambda item: item[1].numel())[0]
+        self.changed(file, lambda weights: weights.pop(key))
+        said = refusal(str(folder))
+        assert f"of {part}/ 1 of " in said
+        assert f"weights are not in the file, or were not read ({part}.{key}), and would be" in said
+
+    @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+    def test_one_has_no_place(self, folder, part):
+        [file] = (folder / part).glob("*.safetensors")
+        self.changed(file, lambda weights: weights.update({"new.weight": torch.randn(4, 5)}))
+        said = refusal(str(folder))
+        assert f"of {part}/ 1 of " in said
+        assert "weights of the file have no place in the network (new.weight): it was made" in said
+
+    def test_names_that_no_library_reads(self, folder):
+        """As releases of transformers read the text encoder of former ones: not at all, in silence."""
+        file = folder / "text_encoder" / "model.safetensors"
+        save_file({f"other.{k}": v for k, v in load_file(file).items()}, file)
+        said = refusal(str(folder))
+        assert "of text_encoder/ " in said
+        assert "other versions of diffusers and transformers" in said
+
+    def test_of_a_variant_in_shards(self, folder, saved):
+        pipeline = loading.load(loading.Source(str(saved("sd2")))).pipeline
+        shutil.rmtree(folder / "unet")
+        pipeline.unet.save_pretrained(folder / "unet", max_shard_size="50KB", variant="fp16")
+        file = sorted((folder / "unet").glob("*.safetensors"))[-1]
+        key = max(load_file(file))
+        self.changed(file, lambda weights: weights.update({key: torch.randn(3, 5, 7)}))
+        assert str(folder) in refusal(str(folder))
+
+    @pytest.mark.parametrize("name", ["sd15", "sd2"])
+    def test_a_single_file_has_more_than_is_read(self, saved, tmp_path, name):
+        file = one_file(name, saved, tmp_path)
+        block = "cond_stage_model.model.transformer.resblocks.23.ln_1.weight"
+        extras = NEEDLESS | ({block: torch.randn(32)} if name == "sd2" else {})
+        self.changed(file, lambda weights: weights.update(extras))
+        one = DiffusionModel(str(file), config=str(saved(name)), local_files_only=True)
+        the_same(one, DiffusionModel(str(saved(name))))
+        lost = "model.diffusion_model.input_blocks.9.0.in_layers.0.weight"
+        self.changed(file, lambda weights: weights.update({lost: torch.randn(99)}))
+        said = refusal(str(file), config=str(saved(name)), local_files_only=True)
+        assert f"weights of the file have no place in the network ({lost})" in said
+
+    def test_a_single_file_lacks_one(self, saved, tmp_path):
+        file = one_file("sd15", saved, tmp_path)
+        self.changed(file, lambda weights: weights.pop("first_stage_model.decoder.conv_in.weight"))
+        said = refusal(str(file), config=str(saved("sd15")), local_files_only=True)
+        assert "weights are missing: it lacks some that this architecture has" in said
+
+    def test_an_encoder_that_a_single_file_brings_but_nobody_asks_for(self, saved, tmp_path):
+        pipeline = loading.load(loading.Source(str(saved("sd3")))).pipeline
+        file = single_file.save_sd3(pipeline, tmp_path / "sd3.safetensors")
+        t5 = {"text_encoders.t5xxl.transformer.shared.weight": torch.randn(4, 4)}
+        self.changed(file, lambda weights: weights.update(t5))
+        one = DiffusionModel(str(file), config=str(saved("sd3")), local_files_only=True)
+        assert one.source == str(file)
+
+
 @pytest.fixture
 def silent_hub(monkeypatch, tmp_path):
     """No route to the hub and nothing in the cache; how often it was asked, as a list of addresses."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -23,6 +24,8 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion.folder import is_pointer, pointer_words
 
 SUFFIXES = (".safetensors", ".pt", ".bin")
+# What A1111's training writes beside the vectors, about itself.
+ABOUT = {"string_to_token", "name", "step", "sd_checkpoint", "sd_checkpoint_name"}
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,13 @@ def _read(file: Path) -> list[Embedding]:
         raise UserError(f"model.embeddings: {pointer_words(file, file.parent)}.")
     try:
         found = _words(_tensors(file), file)
+    except UserError:
+        raise
+    except UnpicklingError as error:
+        raise UserError(
+            f"model.embeddings: {file} is pickled and holds more than numbers, which could run code: it was "
+            "not opened, give a .safetensors file."
+        ) from error
     except Exception as error:  # what libraries make of files that are not as they should be
         raise UserError(
             f"model.embeddings: {file} cannot be read ({' '.join(str(error).split())[:160]}): give another."
@@ -134,10 +144,14 @@ def _tensors(file: Path) -> dict[str, Any]:
 
 
 def _words(content: dict[str, Any], file: Path) -> list[Embedding]:
-    if "string_to_param" in content:
-        return [Embedding(file.stem, (_rows(content["string_to_param"]["*"]),), file)]
-    if "emb_params" in content:
-        return [Embedding(file.stem, (_rows(content["emb_params"]),), file)]
+    if name := next((name for name in ("string_to_param", "emb_params") if name in content), None):
+        found = dict(content[name]) if name == "string_to_param" else {"*": content[name]}
+        if unread := sorted((set(content) - ABOUT - {name}) | (set(found) - {"*"})):
+            raise UserError(
+                f"model.embeddings: {file} holds {', '.join(unread[:3])} beside its vectors, expected one "
+                "word in A1111's layout, or words in diffusers': give another."
+            )
+        return [Embedding(file.stem, (_rows(found["*"]),), file)]
     if set(content) == {"clip_l", "clip_g"}:
         pair = _rows(content["clip_l"]), _rows(content["clip_g"])
         return [Embedding(file.stem, pair, file)]

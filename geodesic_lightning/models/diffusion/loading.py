@@ -33,6 +33,7 @@ from geodesic_lightning.models.diffusion.libraries import hub_answers, hushed, o
 from geodesic_lightning.models.diffusion.network import Network
 from geodesic_lightning.models.diffusion.networks import FAMILIES
 from geodesic_lightning.models.diffusion.prediction import marked
+from geodesic_lightning.models.diffusion.weights_used import check_used, read_files
 
 log = logging.getLogger("geodesic_lightning")
 
@@ -216,7 +217,7 @@ def _from_folder(name: str, source: Source) -> Any:
     if "safety_checker" in index:
         options["requires_safety_checker"] = False
     _family(index.get("_class_name"))
-    return DiffusionPipeline.from_pretrained(
+    pipeline = DiffusionPipeline.from_pretrained(
         name,
         dtype={"vae": torch.float32, "default": source.dtype},
         variant=source.variant,
@@ -224,6 +225,35 @@ def _from_folder(name: str, source: Source) -> Any:
         **hub,
         **options,
     )
+    if (root := _root(name, source.revision)) is not None:
+        for part, network in _networks(pipeline).items():
+            _check_folder(root, part, network, source.variant)
+    return pipeline
+
+
+def _networks(pipeline: Any) -> dict[str, torch.nn.Module]:
+    """The components of a pipeline that have weights, by name."""
+    parts = pipeline.components.items()
+    return {name: part for name, part in parts if isinstance(part, torch.nn.Module)}
+
+
+def _root(name: str, revision: str | None = None) -> Path | None:
+    """The folder of that name, or where this machine keeps that repository of the hub."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(name).is_dir():
+        return Path(name)
+    found = try_to_load_from_cache(name, "model_index.json", revision=revision)
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _check_folder(root: Path, part: str, network: torch.nn.Module, variant: str | None) -> None:
+    """Refuse a component that was not read from its files as they are."""
+    if files := read_files(root / part, variant):
+        try:
+            check_used({part: network}, files)
+        except Refused as error:
+            raise Refused(f"of {part}/ {error}") from error
 
 
 def _from_file(path: Path, source: Source) -> Loaded:
@@ -271,13 +301,19 @@ def _from_file_and(config: str, path: Path, source: Source) -> Loaded:
             if folder.is_dir():
                 check_settings(folder)
     keys, metadata = _header(path)
-    for part, names in PLACES.items():
-        wanted = keys and part in index and part not in options
-        if wanted and not any(key.startswith(names) for key in keys):
+    places = {part: _places(part, index[part]) for part in PLACES if part in index}
+    for part, names in places.items():
+        if keys and part not in options and not any(key.startswith(names) for key in keys):
             options[part] = _component(part, index[part], where, source)
     pipeline = getattr(diffusers, family).from_single_file(
         str(path), config=where, dtype=source.dtype, **hub, **options
     )
+    if keys:
+        elsewhere = {part for part in places if options.get(part) is not None}
+        _check_file(pipeline, path, places, elsewhere)
+        if (root := _root(where)) is not None:
+            for part in elsewhere:
+                _check_folder(root, part, getattr(pipeline, part), _variant(root / part, source))
     schedule = marked(keys, metadata)
     if schedule and "beta_start" in pipeline.scheduler.config:
         pipeline.scheduler = diffusers.DDIMScheduler.from_config(
@@ -285,6 +321,22 @@ def _from_file_and(config: str, path: Path, source: Source) -> Loaded:
         )
     told = "file" if "prediction_type" in schedule else "configuration"
     return Loaded(pipeline, str(path), told)
+
+
+def _places(part: str, kind: Sequence[str]) -> tuple[str, ...]:
+    """How the names of a component of this kind begin in a single file."""
+    t5 = "T5" in str(kind[1])
+    return tuple(name for name in PLACES[part] if ("t5xxl" in name) == t5)
+
+
+def _check_file(
+    pipeline: Any, path: Path, places: dict[str, tuple[str, ...]], elsewhere: set[str]
+) -> None:
+    """Refuse a single file unless its weights are those of the components that are not from elsewhere."""
+    networks = {name: net for name, net in _networks(pipeline).items() if name not in elsewhere}
+    asked = {name for part in networks for name in places.get(part, ())}
+    others = {name for names in PLACES.values() for name in names} - asked
+    check_used(networks, [path], [f"^{re.escape(name)}" for name in others])
 
 
 def _header(path: Path) -> tuple[list[str], dict[str, str]]:
@@ -301,7 +353,7 @@ def _component(name: str, kind: Sequence[str], where: str, source: Source) -> An
     """A component that a single file lacks, from the folder or repository of its configuration."""
     made = getattr(importlib.import_module(kind[0]), kind[1])
     folder = Path(where) / name
-    variant = only_variant([folder]) if folder.is_dir() else source.variant
+    variant = _variant(folder, source)
     if Path(where).is_dir() and not any(folder.glob("*.safetensors")):
         raise Refused(
             f"the file holds no {name}, and there are no .safetensors weights in {name}/ of this "
@@ -318,6 +370,11 @@ def _component(name: str, kind: Sequence[str], where: str, source: Source) -> An
         use_safetensors=True,
         local_files_only=source.local_files_only,
     )
+
+
+def _variant(part: Path, source: Source) -> str | None:
+    """The variant of a component that is read for a single file."""
+    return only_variant([part]) if part.is_dir() else source.variant
 
 
 def _family(name: str | None) -> str:

@@ -2,25 +2,37 @@
 
 s is what the file's layout says it is: α/r, α/√r (rank-stabilised), or another for each layer. The
 layouts are read by the libraries that write them: diffusers reads its own and kohya's, with what
-stands in the file's metadata; peft reads its own.
+stands in the file's metadata; peft reads its own. Every weight has its place, or the file is refused
+(lora_layout.py); kohya's magnitudes, which diffusers drops, are ours (dora.py).
 """
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError, require
+from geodesic_lightning.models.diffusion import dora
 from geodesic_lightning.models.diffusion.folder import is_pointer, pointer_words
+from geodesic_lightning.models.diffusion.lora_layout import (
+    by_place,
+    check_kind,
+    check_places,
+    converted,
+    layer_of,
+)
 
 NAMES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 ALPHA = ".alpha"  # how kohya ends the name of a layer's α
+MAGNITUDE = ".dora_scale"  # and of its magnitudes
 PEFT = "base_model.model."  # how peft begins the names of its weights
+SCALED = ("LORA", "LOHA", "LOKR")  # peft's methods of which a share can be added
 
 
 def given_loras(
@@ -58,28 +70,33 @@ def add_lora(pipeline: Any, file: Path, scale: float = 1.0) -> None:
     Raises:
         UserError: it holds none, or they do not fit the pipeline.
     """
-    denoiser = pipeline.unet if hasattr(pipeline, "unet") else pipeline.transformer
-    before = {key: value.clone() for key, value in _weights(denoiser).items()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if any(key.startswith(PEFT) for key in _keys(file)):
-                _merge_by_peft(denoiser, file, scale)
-            else:
-                _fuse_by_diffusers(pipeline, file, scale)
+            merged = _merge(pipeline, file, scale)
     except UserError:
         raise
     except Exception as error:  # what libraries make of files that are not as they should be
         raise UserError(
-            f"model.lora: the low-rank weights of {file} do not fit this model "
-            f"({' '.join(str(error).split())[:200] or type(error).__name__}): give others, or null."
+            f"model.lora: the low-rank weights of {file} do not fit this model ({_in_words(error)}): give "
+            "others, or null."
         ) from error
-    after = _weights(denoiser)
-    if scale and all(value.equal(after[key]) for key, value in before.items()):
+    if scale and not merged:
         raise UserError(
-            f"model.lora: {file} changes nothing in this model's denoiser, expected low-rank weights of "
-            "its attention: give others, or null."
+            f"model.lora: {file} changes nothing in this model, expected low-rank weights that are not zero: "
+            "give others, or null."
         )
+
+
+def _in_words(error: Exception) -> str:
+    """What a library says, in a line; of many sizes that do not match, the first."""
+    text = " ".join(str(error).split())
+    sizes = re.search(
+        r"size mismatch for (\S+): .*? shape torch\.Size\((.*?)\).*? torch\.Size\((.*?)\)", text
+    )
+    if sizes:
+        return f"{sizes[1]} has the shape {sizes[2]}, expected {sizes[3]}"
+    return text[:200] or type(error).__name__
 
 
 def _file(path: Path) -> Path:
@@ -102,49 +119,70 @@ def _file(path: Path) -> Path:
     )
 
 
-def _keys(file: Path) -> list[str]:
-    from safetensors import safe_open
+def _merge(pipeline: Any, file: Path, scale: float) -> bool:
+    """Add a file's weights for good; whether that changed anything."""
+    from safetensors.torch import load_file
 
-    with safe_open(file, "pt") as opened:
-        return list(opened.keys())
-
-
-def _fuse_by_diffusers(pipeline: Any, file: Path, scale: float) -> None:
+    weights = load_file(file)
+    if any(key.startswith(PEFT) for key in weights):
+        return _merge_by_peft(pipeline, weights, file, scale)
     if not hasattr(pipeline, "load_lora_weights"):
         raise UserError(
             f"model.lora: {file} is not in peft's layout (adapter_model.safetensors beside "
             f"adapter_config.json), expected that for a {type(pipeline).__name__}, to which diffusers adds "
             "no others: give it so, or null."
         )
-    if any(key.endswith(ALPHA) for key in _keys(file)):
-        pipeline.load_lora_weights(_scaled(file), adapter_name="given")
-    else:
-        pipeline.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name="given")
+    if hasattr(pipeline, "unet"):
+        check_kind(weights, file)
+    in_kohyas = any(key.endswith(".lora_down.weight") for key in weights)
+    given = _scaled(weights) if in_kohyas else weights
+    magnitudes = {k: given.pop(k) for k in list(given) if k.endswith(MAGNITUDE)}
+    places = by_place(pipeline, converted(pipeline, dict(given)))
+    check_places(pipeline, places, file)
+    changed = _watched(layer_of(pipeline, key) for key in places)
+    for name, magnitude in magnitudes.items():
+        layer = name.removesuffix(MAGNITUDE)
+        down, up = (given.pop(f"{layer}.lora_{way}.weight", None) for way in ("down", "up"))
+        place = next((key for key, value in places.items() if value is down), None)
+        if place is None or down is None or up is None:
+            raise UserError(
+                f"model.lora: {file} has magnitudes ({name}) that belong to no pair of lora_down and lora_up "
+                "of a Stable Diffusion 1, 2 or XL, where they are read in this layout: give the file in "
+                "diffusers' layout (lora_magnitude_vector), or null."
+            )
+        dora.merge(layer_of(pipeline, place), down, up, magnitude, scale)
+    if not in_kohyas:  # diffusers wants the file itself, whose metadata tell the scale
+        _fuse(pipeline, scale, str(file.parent), weight_name=file.name, use_safetensors=True)
+    elif given:
+        _fuse(pipeline, scale, given)
+    return changed()
+
+
+def _fuse(pipeline: Any, scale: float, weights: Any, **options: Any) -> None:
+    pipeline.load_lora_weights(weights, adapter_name="given", **options)
     parts = [name for name, where in pipeline.get_list_adapters().items() if where]
     pipeline.fuse_lora(components=parts, lora_scale=scale)
     pipeline.unload_lora_weights()
 
 
-def _scaled(file: Path) -> dict[str, Tensor]:
+def _scaled(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """kohya's weights with each layer's α/r in its own lora_up.
 
     diffusers 0.42 loses the α of layers that have another than most have.
     """
-    from safetensors.torch import load_file
-
-    weights = load_file(file)
+    scaled = dict(weights)
     for key in [key for key in weights if key.endswith(ALPHA)]:
-        layer, alpha = key.removesuffix(ALPHA), float(weights.pop(key))
+        layer, alpha = key.removesuffix(ALPHA), float(weights[key])
         down, up = f"{layer}.lora_down.weight", f"{layer}.lora_up.weight"
         if down in weights and up in weights:
-            weights[up] = weights[up].float() * (alpha / len(weights[down]))
-    return weights
+            del scaled[key]
+            scaled[up] = weights[up].float() * (alpha / len(weights[down]))
+    return scaled
 
 
-def _merge_by_peft(denoiser: nn.Module, file: Path, scale: float) -> None:
+def _merge_by_peft(pipeline: Any, weights: dict[str, Tensor], file: Path, scale: float) -> bool:
     import peft
     from peft.tuners.tuners_utils import BaseTunerLayer
-    from safetensors.torch import load_file
 
     if not (file.parent / "adapter_config.json").is_file():
         raise UserError(
@@ -152,19 +190,36 @@ def _merge_by_peft(denoiser: nn.Module, file: Path, scale: float) -> None:
             "is not known: put it there, or give a file of diffusers' or kohya's layout."
         )
     config = peft.PeftConfig.from_pretrained(str(file.parent))
+    if scale != 1 and config.peft_type not in SCALED:
+        raise UserError(
+            f"model.lora_scale: got {scale:g}, but {file} holds {config.peft_type.value} weights, which are added "
+            f"whole, expected {', '.join(SCALED)} for a share: leave 1."
+        )
+    part = "unet" if hasattr(pipeline, "unet") else "transformer"
+    denoiser = getattr(pipeline, part)
+    if config.peft_type == "LORA":
+        places = {key.replace(PEFT, f"{part}.", 1): value for key, value in weights.items()}
+        check_places(pipeline, places, file)
+        changed = _watched(layer_of(pipeline, key) for key in places)
+    else:
+        changed = _watched(denoiser.modules())
     wrapped: Any = peft.get_peft_model(denoiser, config)
-    read: Any = peft.set_peft_model_state_dict(wrapped, load_file(file))
+    read: Any = peft.set_peft_model_state_dict(wrapped, weights)
     unread = read.unexpected_keys
     if unread:
         wrapped.unload()
         raise ValueError(f"no place for {unread[0]}")
     tuned: list[Any] = [m for m in wrapped.modules() if isinstance(m, BaseTunerLayer)]
-    for layer in tuned:
+    for layer in tuned if scale != 1 else ():
         layer.scale_layer(scale)
     wrapped.merge_and_unload()
     if hasattr(denoiser, "peft_config"):  # peft's own note: nothing of the adapter is left
         del denoiser.peft_config
+    return changed()
 
 
-def _weights(denoiser: nn.Module) -> dict[str, Tensor]:
-    return {key: value for key, value in denoiser.state_dict().items() if "attn" in key}
+def _watched(layers: Iterable[Any]) -> Callable[[], bool]:
+    """Afterwards tells whether any of these layers has other weights than now."""
+    weights = ((layer, getattr(layer, "weight", None)) for layer in layers)
+    before = {layer: own.detach().clone() for layer, own in weights if isinstance(own, Tensor)}
+    return lambda: any(not was.equal(layer.weight) for layer, was in before.items())
