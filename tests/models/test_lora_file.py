@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel, loading
-from geodesic_lightning.models.diffusion.lora_file import add_lora
+from geodesic_lightning.models.diffusion.lora_file import add_lora, given_loras
 from geodesic_lightning.models.scheduler import Scheduler
 
 peft = pytest.importorskip("peft")
@@ -387,7 +387,8 @@ def pipeline(tiny_sd2):
 class TestOneSentence:
     def refused(self, pipeline, lora, match):
         with pytest.raises(UserError, match=match) as caught:
-            add_lora(pipeline, lora)
+            ((_, file),) = given_loras(str(lora))
+            add_lora(pipeline, file)
         assert "\n" not in str(caught.value)
 
     @pytest.mark.parametrize("kind", OTHERS)
