@@ -62,7 +62,7 @@ def row(name: str, without: tuple[str, ...] = (), more: str = "") -> Row:
 
     model = DiffusionModel(on_meta(name, without), Scheduler(), name=name)
     parts = model._placement.parts
-    stored = {part: _stored(module) for part, module in parts.items()}
+    stored = {part: numbers_stored(module) for part, module in parts.items()}
     networks = sum(stored.values()) - stored["vae"]
     texts = [part for part in parts if part.startswith("text")]
     return Row(
@@ -92,7 +92,7 @@ def _millions(module: Any) -> float:
     return sum(weight.numel() for weight in module.parameters()) / 1e6
 
 
-def _stored(module: Any) -> int:
+def numbers_stored(module: Any) -> int:
     """Numbers that a checkpoint holds: parameters, and tables of positions."""
     learned = dict(module.named_parameters(remove_duplicate=False))  # a T5 shares its embedding
     rest = [value for key, value in module.state_dict().items() if key not in learned]
@@ -101,7 +101,7 @@ def _stored(module: Any) -> int:
 
 def _level(model: Any) -> float:
     """The noise level whose σ is nearest to the usual one."""
-    levels = model._levels
+    levels = model.levels
     sigmas = (1 - levels.alphas_cumprod).sqrt()
     t = int((sigmas - USUAL).abs().argmin())
     return (t + len(levels) // 50 - 1) / len(levels)  # Scheduler.timesteps, the other way round
