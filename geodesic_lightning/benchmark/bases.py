@@ -8,7 +8,8 @@ shapes and noise levels are those that the model computes with.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import argparse
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,8 +108,12 @@ def _level(model: Any) -> float:
     return (t + len(levels) // 50 - 1) / len(levels)  # Scheduler.timesteps, the other way round
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Print the table."""
+    argparse.ArgumentParser(
+        prog="python -m geodesic_lightning.benchmark.bases",
+        description="Print the table of the bases.",
+    ).parse_args(words)
     print(table(rows()))
 
 
