@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from geodesic_lightning import api, forget, interpolate, mean, through
+from geodesic_lightning import forget, interpolate, mean, through
 from geodesic_lightning.data.clip import clip
 from geodesic_lightning.data.frames import SHIPPED
 from geodesic_lightning.data.read_image import read_image
@@ -172,18 +172,20 @@ def test_a_model_is_loaded_once(loads, tiny_sd2):
     ends = wide.frames[[0, -1]]
     assert ends[..., 9:].max() < 0.1 < ends[..., :8].max()  # a black bar to the right
     assert loads == [name, name]
-    assert len(api._kept) == 1
-    forget()
-    assert not api._kept
-    interpolate(*ENDS, model=name, **FEW)
+    interpolate(*ENDS, model=name, **FEW)  # of two sizes the latest is kept
     assert loads == [name] * 3
+    forget()
+    interpolate(*ENDS, model=name, **FEW)
+    assert loads == [name] * 4
 
 
 def test_a_call_that_fails_keeps_no_model(loads, tiny_sd2):
     interpolate(*ENDS, model=str(tiny_sd2), **FEW)
     with pytest.raises(UserError, match="segments"):
         interpolate(*ENDS, model=str(tiny_sd2), **FEW | {"segments": 0})
-    assert not api._kept
+    assert loads == [str(tiny_sd2)]
+    interpolate(*ENDS, model=str(tiny_sd2), **FEW)
+    assert loads == [str(tiny_sd2)] * 2
 
 
 def test_a_model_given_is_used_as_it_is(loads, tiny_sd2):
@@ -191,7 +193,9 @@ def test_a_model_given_is_used_as_it_is(loads, tiny_sd2):
 
     model = DiffusionModel(str(tiny_sd2))
     interpolate(*ENDS, model=model, **FEW)
-    assert not api._kept
+    assert loads == [str(tiny_sd2)]
+    interpolate(*ENDS, model=str(tiny_sd2), **FEW)  # by its name it is another
+    assert loads == [str(tiny_sd2)] * 2
     with pytest.raises(UserError, match="size: the model given has its own"):
         interpolate(*ENDS, model=model, **FEW, size=8)
     with pytest.raises(UserError, match="fit: got 'squeeze'"):

@@ -5,9 +5,8 @@ and given to Hydra or to the very parser that would read them; nothing is run.
 """
 
 import argparse
-import ast
-import importlib
 import re
+import runpy
 import shlex
 import sys
 from collections.abc import Iterator
@@ -125,43 +124,22 @@ class Parsed(Exception):
 
 
 def program(module: str, given: list[str], monkeypatch) -> None:
-    """Read by the program's own parser, or by what it does in place of one."""
+    """Read by the program's own parser, which it asks before anything else."""
     spec = find_spec(module)
     assert spec is not None, f"there is no module {module}"
     if spec.submodule_search_locations:
         spec = find_spec(f"{module}.__main__")
     assert spec is not None, f"{module} is no program"
-    assert spec.origin
-    source = Path(spec.origin).read_text(encoding="utf-8")
-    assert 'if __name__ == "__main__":' in source
     real = argparse.ArgumentParser.parse_args
 
     def parse_args(self, arguments=None, namespace=None):
         real(self, arguments, namespace)
         raise Parsed
 
-    loaded = importlib.import_module(spec.name)
-    main = getattr(loaded, "main", None)
-    if (
-        main is not None
-        and "ArgumentParser" in Path(sys.modules[main.__module__].__file__).read_text()
-    ):
-        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
-        monkeypatch.setattr(sys, "argv", [module, *given])
-        with pytest.raises(Parsed):
-            main()
-    else:
-        assert len(given) <= most(Path(sys.modules[main.__module__].__file__), module), given
-
-
-def most(file: Path, module: str) -> int:
-    """The words that a program without a parser takes: as many as its usage names."""
-    usage = [
-        node.value
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and "Usage:" in str(node.value)
-    ]
-    return len(re.sub(r"<[^>]*>", "X", usage[0]).split()) - 4 if usage else 0
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
+    monkeypatch.setattr(sys, "argv", [module, *given])
+    with pytest.raises(Parsed):
+        runpy.run_path(spec.origin, run_name="__main__")
 
 
 # -- pages -----------------------------------------------------------------------------------------

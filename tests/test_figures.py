@@ -1,59 +1,76 @@
-"""Pictures of README.md and docs/: each was made by a command that is still there, and by which code is known."""
+"""docs/made.py on a tree of its own: which pictures are to be made again. Of today's tree a release asks it."""
 
-import ast
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+DOCS = Path(__file__).parent.parent / "docs"
+CODE = 'def f(x):\n    "Says."\n    return x + 1  # so\n'
+BY_CAT = {"cat": ["cat.png"]}
 
 
-@pytest.fixture(scope="module")
-def docs():
-    """docs/made.py and docs/figures.py as modules."""
-    sys.path.insert(0, str(ROOT / "docs"))
-    try:
-        import figures
-        import made
+@pytest.fixture
+def made(monkeypatch):
+    """docs/made.py as a module."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    import made
 
-        yield figures, made
-    finally:
-        sys.path.remove(str(ROOT / "docs"))
-        for name in ("figures", "made"):
-            sys.modules.pop(name, None)
+    return made
 
 
-def test_every_picture_is_as_its_command_left_it(docs):
-    figures, made = docs
-    pictures = {f.name for f in made.FIGURES.iterdir() if f.suffix in (".png", ".webp")}
-    known = made.read()
-    assert set(known) == pictures
-    for name, one in known.items():
-        assert name in figures.PICTURES[one["by"]], f"{name}: {one['by']} makes no such picture"
-        assert made.bytes_of(made.FIGURES / name) == one["bytes"], f"{name} was changed by hand"
-    assert set(figures.PICTURES) == set(figures.MAKERS)
+@pytest.fixture
+def tree(tmp_path, made):
+    """A room with a file, one beside the rooms, a default, and a picture that was made by them."""
+    place(tmp_path, "geodesic_lightning/functional/length.py", CODE)
+    place(tmp_path, "geodesic_lightning/models/embedded/train/recipe.py", CODE)
+    place(tmp_path, "conf/solver/bvp.yaml", "strength: 1.5  # radians\n")
+    place(tmp_path, "docs/figures/cat.png", "a picture")
+    made.record("cat", ["cat.png"], tmp_path)
+    assert made.faults(BY_CAT, tmp_path) == []
+    return tmp_path
 
 
-def test_code_is_told_apart_by_what_it_does(docs):
-    _, made = docs
-    one = made.tree(ast.parse('def f(x):\n    "Says."\n    return x + 1  # so\n'))
-    said = made.tree(ast.parse('def f(x):\n    """Says more."""\n\n    return (x + 1)\n'))
-    other = made.tree(ast.parse('def f(x):\n    "Says."\n    return x + 2\n'))
-    assert one == said
-    assert one != other
+def place(root: Path, name: str, text: str) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text)
 
 
-def test_defaults_and_numerics_are_part_of_the_code(docs):
-    _, made = docs
-    names = {f.relative_to(ROOT).as_posix() for f in made.sources()}
-    assert {"conf/solver/bvp.yaml", "geodesic_lightning/functional/length.py"} <= names
-    assert "geodesic_lightning/models/diffusion/model.py" in names
-    assert not any("/train/" in name for name in names)
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("functional/length.py", "def f(x):\n    'Says more.'\n\n    return (x + 1)\n"),
+        ("models/embedded/train/recipe.py", "def f(x):\n    return x + 2\n"),
+        ("../conf/solver/bvp.yaml", "# the default\nstrength: 1.5\n"),
+        ("../README.md", "A page.\n"),
+    ],
+)
+def test_code_that_does_the_same_makes_no_picture_old(made, tree, file, text):
+    place(tree / "geodesic_lightning", file, text)
+    assert made.faults(BY_CAT, tree) == []
 
 
-@pytest.mark.slow
-def test_no_picture_is_older_than_the_code_that_makes_it(docs):
-    """Before a release: `python docs/figures.py` with the names that this tells."""
-    _, made = docs
-    assert not made.older()
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("functional/length.py", CODE.replace("+ 1", "+ 2")),
+        ("functional/length.py", CODE.replace("x + 1", "(lambda: x + 1)()")),
+        ("optimizers/paper.py", CODE),
+        ("../conf/solver/bvp.yaml", "strength: 1.0\n"),
+    ],
+)
+def test_code_that_does_something_else_makes_it_old_until_it_is_made_again(made, tree, file, text):
+    place(tree / "geodesic_lightning", file, text)
+    told = "cat.png is older than the code that makes it: python docs/figures.py cat"
+    assert made.faults(BY_CAT, tree) == [told]
+    made.record("cat", ["cat.png"], tree)
+    assert made.faults(BY_CAT, tree) == []
+
+
+def test_what_no_command_left_as_it_is_is_told(made, tree):
+    (tree / "docs/figures/cat.png").write_text("another")
+    assert made.faults(BY_CAT, tree) == ["cat.png was changed by hand: python docs/figures.py cat"]
+    assert "makes no such picture any more" in made.faults({}, tree)[0]
+    (tree / "docs/figures/cat.png").rename(tree / "docs/figures/dog.webp")
+    lost, stray = made.faults(BY_CAT, tree)
+    assert lost == "cat.png is gone: python docs/figures.py cat"
+    assert stray.startswith("dog.webp is of no command that is known")

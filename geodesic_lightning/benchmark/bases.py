@@ -8,7 +8,8 @@ shapes and noise levels are those that the model computes with.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import argparse
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +64,7 @@ def row(name: str, without: tuple[str, ...] = (), more: str = "") -> Row:
 
     model = DiffusionModel(on_meta(name, without), Scheduler(), name=name)
     parts = model._placement.parts
-    stored = {part: _stored(module) for part, module in parts.items()}
+    stored = {part: numbers_stored(module) for part, module in parts.items()}
     networks = sum(stored.values()) - stored["vae"]
     texts = [part for part in parts if part.startswith("text")]
     return Row(
@@ -93,7 +94,7 @@ def _millions(module: Any) -> float:
     return sum(weight.numel() for weight in module.parameters()) / 1e6
 
 
-def _stored(module: Any) -> int:
+def numbers_stored(module: Any) -> int:
     """Numbers that a checkpoint holds: parameters, and tables of positions."""
     learned = dict(module.named_parameters(remove_duplicate=False))  # a T5 shares its embedding
     rest = [value for key, value in module.state_dict().items() if key not in learned]
@@ -102,15 +103,19 @@ def _stored(module: Any) -> int:
 
 def _level(model: Any) -> float:
     """The noise level whose σ is nearest to the usual one."""
-    levels = model._levels
+    levels = model.levels
     sigmas = (1 - levels.alphas_cumprod).sqrt()
     t = int((sigmas - USUAL).abs().argmin())
     return (t + len(levels) // 50 - 1) / len(levels)  # Scheduler.timesteps, the other way round
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Print the table."""
     forgiving()
+    argparse.ArgumentParser(
+        prog="python -m geodesic_lightning.benchmark.bases",
+        description="Print the table of the bases.",
+    ).parse_args(words)
     print(table(rows()))
 
 

@@ -12,10 +12,10 @@ node. Random weights compute as long as trained ones; their pictures and lengths
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,11 +156,17 @@ def table(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str]) -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """make, run or step, on a folder."""
-    if len(arguments) != 2 or arguments[0] not in ("make", "run", "step"):
-        sys.exit("Usage: python -m geodesic_lightning.benchmark.full_size make|run|step FOLDER")
-    task, folder = arguments
+    parser = argparse.ArgumentParser(
+        prog="python -m geodesic_lightning.benchmark.full_size",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("task", choices=("make", "run", "step"))
+    parser.add_argument("folder", help="of the pipeline")
+    given = parser.parse_args(words)
+    task, folder = given.task, given.folder
     if task == "make":
         from geodesic_lightning.models.diffusion.full_size import make
 
@@ -172,4 +178,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

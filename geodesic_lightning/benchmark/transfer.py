@@ -9,9 +9,10 @@ picture, prompt, path or name of a person or machine. docs/transfer.md says what
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,14 +101,18 @@ def table(found: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
-def main(arguments: list[str]) -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Print the table of a sweep's folder, and write its file."""
     from geodesic_lightning.report.files import write_json
 
     forgiving()
-    if len(arguments) != 1:
-        sys.exit("Usage: python -m geodesic_lightning.benchmark.transfer FOLDER")
-    folder = Path(arguments[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m geodesic_lightning.benchmark.transfer",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, help="of the sweep")
+    folder = parser.parse_args(words).folder
     try:
         found = collected(folder)
     except UserError as error:
@@ -118,4 +123,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,5 +1,6 @@
 """`python -m geodesic_lightning.report SWEEP`: make a sweep's index.html anew."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from geodesic_lightning.report.terminal import forgiving
 def main(words: list[str] | None = None) -> None:
     """Write the page and say where it is."""
     forgiving()
-    words = sys.argv[1:] if words is None else words
-    if len(words) != 1 or words[0] in ("-h", "--help"):
-        sys.exit("Usage: python -m geodesic_lightning.report <folder of a sweep>")
+    parser = argparse.ArgumentParser(
+        prog="python -m geodesic_lightning.report", description="Make a sweep's index.html anew."
+    )
+    parser.add_argument("folder", type=Path, help="of the sweep")
     try:
-        print(write(Path(words[0])))
+        print(write(parser.parse_args(words).folder))
     except UserError as error:
         sys.exit(f"Error: {error}")
 

@@ -71,10 +71,10 @@ def write_video(
             encoder = ffmpeg.write(images, temporary, fps)
     except ffmpeg.NoEncoder as why:
         path = path.with_suffix(".gif")
-        _say(f"Films are written as {path.suffix} by Pillow, in 256 colours: {why}.")
+        say_once(f"Films are written as {path.suffix} by Pillow, in 256 colours: {why}.")
         return _animation(images, path, fps)
     if "264" not in encoder:
-        _say(f"Films are written by {encoder}: this machine's ffmpeg has no H.264 encoder.")
+        say_once(f"Films are written by {encoder}: this machine's ffmpeg has no H.264 encoder.")
     return path
 
 
@@ -109,8 +109,8 @@ def _animation(images: Iterable[np.ndarray], path: Path, fps: float) -> Path:
 
 
 @cache
-def _say(words: str) -> None:
-    """Once a process: a run writes many films."""
+def say_once(words: str) -> None:
+    """Warn, once a process: a run writes many films."""
     log.warning(words)
 
 

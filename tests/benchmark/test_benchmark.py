@@ -63,11 +63,15 @@ def test_bad_numbers_are_one_sentence(bad, tmp_path):
 
 
 def test_an_interrupted_benchmark_keeps_its_rows(ring, tmp_path, monkeypatch, capsys):
-    def rows(options, pairs, known):
-        yield from solvers.compare(ring, {"fast": SemiImplicit})
-        raise KeyboardInterrupt
+    compare, rows = solvers.compare, []
 
-    monkeypatch.setattr(command, "_rows", rows)
+    def stopped(*_):
+        if rows:
+            raise KeyboardInterrupt
+        rows.extend(compare(ring, {"fast": SemiImplicit}))
+        return rows
+
+    monkeypatch.setattr(solvers, "compare", stopped)
     with pytest.raises(SystemExit, match=r"Interrupted; the rows so far are in .*out\.json"):
         command.main(["--output", str(tmp_path / "out.json")])
     assert len(json.loads((tmp_path / "out.json").read_text())["rows"]) == 1

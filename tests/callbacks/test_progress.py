@@ -150,19 +150,18 @@ def test_how_far_a_film_is():
     class Model:
         evaluations = 100
 
-    model, stages = Model(), Stages("solve")
+    model, stages = Model(), Stages("decode", began=time.perf_counter() - 20)
     stages.watch(model)
     solver = SimpleNamespace(
         stages=stages, frame_count=4, decoder=SimpleNamespace(cost=lambda frames: 10 * frames)
     )
     assert showing(solver) == "decoding and writing"
-    with stages.at("decode"):
-        model.evaluations += 10
-        stages._since -= 20  # s ago
-        assert showing(solver) == "decoding: 10 of 40 passes · about 1:00 left"
-        assert stages.passes == {"decode": 10}  # asking has settled nothing
-        model.evaluations += 30
-        assert showing(solver) == "decoding and writing"
+    model.evaluations += 10
+    assert showing(solver) == "decoding: 10 of 40 passes · about 1:00 left"
+    assert stages.passes == {"decode": 10}  # asking has settled nothing
+    model.evaluations += 30
+    assert showing(solver) == "decoding and writing"
+    stages.enter("rest")
     assert stages.so_far("decode")[1] == 40
 
 

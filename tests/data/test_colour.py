@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -198,7 +199,7 @@ def test_heic(tmp_path, monkeypatch):
     heif.from_pillow(Image.fromarray(flat)).save(tmp_path / "a.heic", quality=100)
     assert furthest(read_image(tmp_path / "a.heic"), flat) <= 6
     monkeypatch.delitem(Image.OPEN, "HEIF")
-    monkeypatch.setattr("geodesic_lightning.data.read_image._register_heif", lambda: None)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(
         UserError, match=r"HEIC, which needs pillow-heif: run pip install '.*\[heic\]'"
     ):

@@ -144,7 +144,7 @@ def without(tmp_path, monkeypatch, *hidden: str) -> None:
     )
     script.chmod(script.stat().st_mode | stat.S_IEXEC)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(script))
-    files._say.cache_clear()
+    files.say_once.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_without_an_ffmpeg(tmp_path, monkeypatch, caplog, broken):
     (tmp_path / "ffmpeg").write_text("")
     kept = film(tmp_path / "kept.mp4", "-c:v", "libx264", "-pix_fmt", "yuv420p")
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / broken))
-    files._say.cache_clear()
+    files.say_once.cache_clear()
     with caplog.at_level(logging.WARNING):
         written = [write_video(ramp(), tmp_path / f"{n}.mp4", fps=10) for n in "ab"]
     assert [file.name for file in written] == ["a.gif", "b.gif"]

@@ -331,14 +331,14 @@ class TestColours:
             Glass(), Condition(torch.zeros(1, 1), torch.ones(1, 1)), None, stops.flatten(1).norm(dim=-1),
             places, clean=clean, colours="ends",
         )  # fmt: skip
-        found, known = self.statistics(decoder._images(path, u)), self.statistics(clean)
+        found, known = self.statistics(decoder(path, u)), self.statistics(clean.float())
         for left, right in zip(range(len(places)), range(1, len(places))):
             here = (u >= places[left]) & (u <= places[right])
-            share = (u[here] - places[left]) / (places[right] - places[left])
+            share = (u[here] - places[left]).float() / (places[right] - places[left])
             expected = torch.lerp(
                 known[:, left, None], known[:, right, None], share[None, :, None].expand(2, -1, 3)
             )
-            torch.testing.assert_close(found[:, here], expected)
+            torch.testing.assert_close(found[:, here], expected.float())
 
     def test_what_is_no_path_between_images_says_so(self):
         stops = torch.randn(2, *SHAPE)

@@ -7,6 +7,7 @@ line like every other model.
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from functools import cache, partial
 from pathlib import Path
@@ -15,13 +16,16 @@ import diffusers
 import pytest
 import tiny
 import torch
-from diffusers.pipelines.flux.pipeline_flux import FluxPipeline, calculate_shift
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+from PIL import Image
 
+from geodesic_lightning.data.keyframes import keyframes
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.diffusion import noise_schedule as levels
 from geodesic_lightning.models.diffusion.failures import why
 from geodesic_lightning.models.diffusion.few_steps import distilled_to_few
+from geodesic_lightning.models.diffusion.placement import Placement
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.long_prompts import check_before_loading
@@ -51,9 +55,22 @@ def random(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def own_scheduler(made):
+@pytest.fixture(scope="module")
+def pipeline(folder):
+    """name → a pipeline of diffusers, with the model's weights."""
+
+    def made(name):
+        left_out = ("text_encoder_3", "tokenizer_3") if name.startswith("sd3") else ()
+        found = diffusers.DiffusionPipeline.from_pretrained(folder(name), **dict.fromkeys(left_out))
+        found.set_progress_bar_config(disable=True)
+        return found
+
+    return cache(made)
+
+
+def own_scheduler(made, pipeline):
     """The pipeline's scheduler, with a step at each of its levels, as its pipeline would set it."""
-    scheduler = type(made._schedule).from_config(made._schedule.config)
+    scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config)
     if levels.shifted(scheduler):
         tokens = made.latent_shape[1] * made.latent_shape[2] // 4
         mu = calculate_shift(tokens, 256, 4096, 0.5, 1.15)
@@ -63,45 +80,45 @@ def own_scheduler(made):
 
 class TestSchedule:
     @pytest.mark.parametrize("name", FLOWS)
-    def test_of_a_flow(self, model, name):
+    def test_of_a_flow(self, model, pipeline, name):
         """Levels, times, and the noised latent that the network is handed, at each of 1000 timesteps."""
-        made, scheduler = model(name), own_scheduler(model(name))
+        made, scheduler = model(name), own_scheduler(model(name), pipeline(name))
         sigmas, times = scheduler.sigmas[:1000].flip(0), scheduler.timesteps.flip(0)
-        shares = made._levels.shares
+        shares = made.levels.shares
         assert shares is not None
         torch.testing.assert_close(shares, sigmas.double(), rtol=1e-6, atol=0)
         clean, noise = random(1000, 1, 2, 2), random(1000, 1, 2, 2, seed=1)
         t = torch.arange(1000)
-        alphas = made._levels.alphas_cumprod[t].reshape(-1, 1, 1, 1)
+        alphas = made.levels.alphas_cumprod[t].reshape(-1, 1, 1, 1)
         x = (alphas.sqrt() * clean + (1 - alphas).sqrt() * noise).float()
-        handed, told = made._levels.for_network(x, t)
+        handed, told = made.levels.for_network(x, t)
         torch.testing.assert_close(told, times, rtol=1e-6, atol=1e-4)
         own = scheduler.scale_noise(clean, times, noise)
         torch.testing.assert_close(handed, own, rtol=1e-5, atol=1e-5)
         velocity = noise - clean
-        torch.testing.assert_close(made._levels.noise(velocity, x, t), noise, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(made.levels.noise(velocity, x, t), noise, rtol=1e-4, atol=1e-4)
 
-    def test_of_a_diffusion(self, model):
+    def test_of_a_diffusion(self, model, pipeline):
         """PixArt-Σ's betas are linear, from 0.0001 to 0.02, whatever sampler its pipeline brings."""
-        made, scheduler = model("pixart"), own_scheduler(model("pixart"))
+        made, scheduler = model("pixart"), own_scheduler(model("pixart"), pipeline("pixart"))
         assert scheduler.config.beta_schedule == "linear"
-        torch.testing.assert_close(made._levels.alphas_cumprod, scheduler.alphas_cumprod.double())
+        torch.testing.assert_close(made.levels.alphas_cumprod, scheduler.alphas_cumprod.double())
         t = torch.arange(1000)
         ddpm = diffusers.DDPMScheduler.from_config(scheduler.config)
         clean, noise = random(1000, 1, 2, 2), random(1000, 1, 2, 2, seed=1)
-        alphas = made._levels.alphas_cumprod[t].reshape(-1, 1, 1, 1)
+        alphas = made.levels.alphas_cumprod[t].reshape(-1, 1, 1, 1)
         x = (alphas.sqrt() * clean + (1 - alphas).sqrt() * noise).float()
         torch.testing.assert_close(x, ddpm.add_noise(clean, noise, t), rtol=1e-5, atol=1e-5)
-        handed, told = made._levels.for_network(x, t)
+        handed, told = made.levels.for_network(x, t)
         assert torch.equal(handed, x)
         assert torch.equal(told, t)
-        assert torch.equal(made._levels.noise(noise, x, t), noise)
+        assert torch.equal(made.levels.noise(noise, x, t), noise)
 
     @pytest.mark.parametrize(("size", "mu"), [((16, 16), 0.4594), ((32, 16), 0.4621)])
     def test_is_shifted_with_the_size(self, folder, size, mu):
         """s/(1−s) of an even level is multiplied by e^μ; μ goes from 0.5 at 256 tokens to 1.15 at 4096."""
         made = DiffusionModel(str(folder("flux")), FEW, size=size)
-        shares = made._levels.shares[:-1]
+        shares = made.levels.shares[:-1]
         even = torch.arange(1, 1000, dtype=torch.float64) / 1000
         factor = (shares / (1 - shares)) / (even / (1 - even))
         tokens = size[0] * size[1] // 16
@@ -111,15 +128,20 @@ class TestSchedule:
 
     def test_follows_the_pictures_that_are_given(self, folder):
         """model.size=auto changes the levels after loading, and the sampler's with them."""
-        made = DiffusionModel(str(folder("flux")), FEW, size=16)
-        before = made.sigma
-        made._resize((64, 64))
-        assert made.sigma > before
-        assert made._ladder[-1].sigma == made.sigma == made.sigma_at(made.timestep)
-        other = DiffusionModel(str(folder("flux")), FEW, size=64)
-        assert torch.equal(made._levels.shares, other._levels.shares)
-        made._resize((16, 16))
-        assert made.sigma == before
+        made = DiffusionModel(str(folder("flux")), FEW, size="auto")
+        before, own = made.sigma, made.image_size
+        square, wide = (
+            keyframes([Image.new("RGB", s), Image.new("RGB", s, "red")])
+            for s in ((64, 64), (300, 101))
+        )
+        made.prepare(wide)
+        assert math.prod(made.image_size) < math.prod(own)
+        assert made.sigma < before
+        assert made.ladder[-1].sigma == made.sigma == made.sigma_at(made.timestep)
+        other = DiffusionModel(str(folder("flux")), FEW, size=made.image_size)
+        assert torch.equal(made.levels.shares, other.levels.shares)
+        made.prepare(square)
+        assert (made.image_size, made.sigma) == (own, before)
 
 
 class TestPipelines:
@@ -127,21 +149,21 @@ class TestPipelines:
 
     @pytest.mark.parametrize("name", FLOWS)
     @pytest.mark.parametrize("size", [(16, 16), (16, 24)])
-    def test_of_flows(self, folder, name, size):
-        made = DiffusionModel(str(folder(name)), FEW, size=size, distilled_guidance=1.0)
-        pipeline = made._network.pipeline
-        pipeline.set_progress_bar_config(disable=True)
+    def test_of_flows(self, pipeline, name, size):
+        pipeline = pipeline(name)
+        made = DiffusionModel(pipeline, FEW, size=size, distilled_guidance=1.0)
+        c = made.embed(["a cat"])
         steps = [900, 700, 400, 90]
         shape = made.latent_shape
         start = random(1, *shape)
-        radius = (made._levels.shares[900] ** 2 + (1 - made._levels.shares[900]) ** 2).sqrt()
+        radius = (made.levels.shares[900] ** 2 + (1 - made.levels.shares[900]) ** 2).sqrt()
         handed = (radius * start).float()
         options = {"height": size[0], "width": size[1], "output_type": "latent"}
-        if name.startswith("flux"):
-            handed = FluxPipeline._pack_latents(handed, 1, *shape)
-            options["max_sequence_length"] = made._network.longest
+        if name.startswith("flux"):  # tokens of 2×2 pixels
+            handed = torch.nn.functional.pixel_unshuffle(handed, 2).flatten(2).mT
+            options["max_sequence_length"] = c.shape[1] - 1
         shift = pipeline.scheduler.config.shift
-        shares = [made._levels.shares[t].item() for t in steps]
+        shares = [made.levels.shares[t].item() for t in steps]
         sigmas = [  # before the shift, which the pipeline does
             (t + 1) / 1000 if levels.shifted(pipeline.scheduler) else s / (shift - (shift - 1) * s)
             for t, s in zip(steps, shares)
@@ -151,17 +173,16 @@ class TestPipelines:
             num_inference_steps=len(steps), **options,
         ).images  # fmt: skip
         if name.startswith("flux"):
-            theirs = FluxPipeline._unpack_latents(theirs, *size, made._network.factor)
-        c = made.embed(["a cat"])
+            tokens = theirs.mT.unflatten(2, (shape[1] // 2, shape[2] // 2))
+            theirs = torch.nn.functional.pixel_shuffle(tokens, 2)
         ours = made.descend(
-            start, lambda x, t: made.noise_prediction(x, t, c), made._levels.ladder(steps[::-1])
+            start, lambda x, t: made.noise_prediction(x, t, c), made.levels.ladder(steps[::-1])
         )
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
         assert (ours - start).norm() > 0.01 * start.norm()
 
-    def test_of_pixart(self, model):
-        made = model("pixart")
-        parts = made._network.pipeline.components
+    def test_of_pixart(self, model, pipeline):
+        made, parts = model("pixart"), pipeline("pixart").components
         ddim = diffusers.DDIMScheduler.from_config(
             parts["scheduler"].config, clip_sample=False, timestep_spacing="leading"
         )
@@ -172,7 +193,7 @@ class TestPipelines:
             "a cat", latents=start, guidance_scale=1.0, num_inference_steps=5, height=16, width=16,
             use_resolution_binning=False, clean_caption=False, output_type="latent",
         ).images  # fmt: skip
-        ladder = made._levels.ladder(sorted(ddim.timesteps.tolist()))
+        ladder = made.levels.ladder(sorted(ddim.timesteps.tolist()))
         c = made.embed(["a cat"])
         ours = made.descend(start, lambda x, t: made.noise_prediction(x, t, c), ladder)
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
@@ -208,8 +229,7 @@ class TestFlux:
         assert (made.distilled_guidance, other.distilled_guidance) == (1.0, 3.5)
         found = [one.noise_prediction(x, 500, c) for one in (made, other)]
         assert not torch.allclose(*found, atol=1e-5)
-        with made._network.guided(3.5):
-            assert torch.equal(made.noise_prediction(x, 500, c), found[1])
+        assert self.told(other, lambda: other.noise_prediction(x, 500, c)) == [[3.5]]
 
     def test_schnell_is_told_none(self, model):
         made = model("flux_schnell")
@@ -238,10 +258,10 @@ class TestFlux:
 
 
 class TestPixArt:
-    def test_a_mask_is_diffusers_own_at_both_ends_and_continuous_between(self, model):
+    def test_a_mask_is_diffusers_own_at_both_ends_and_continuous_between(self, model, pipeline):
         made, x = model("pixart"), random(3, 4, 8, 8)[:1]
         c = prompts(made, ["a cat", "a b c d e"])
-        pipeline = made._network.pipeline
+        pipeline = pipeline("pixart")
         states, mask, *_ = pipeline.encode_prompt(
             ["a cat", "a b c d e"], do_classifier_free_guidance=False
         )
@@ -297,11 +317,12 @@ class TestPixArt:
 
 class TestT5:
     def test_what_overflows_in_float16_stays_in_float32(self, folder):
-        made = DiffusionModel(str(folder("pixart")), FEW, dtype="float16").to("cpu")
-        text = made._network.pipeline.text_encoder
+        text = tiny.t5()[1]
+        Placement({"text_encoder": text}, torch.float16, None).to(torch.device("cpu"))
         kinds = {name: weight.dtype for name, weight in text.named_parameters()}
         assert {v for k, v in kinds.items() if ".wo." in k} == {torch.float32}
         assert {v for k, v in kinds.items() if ".wo." not in k} == {torch.float16}
+        made = DiffusionModel(str(folder("pixart")), FEW, dtype="float16").to("cpu")
         exact = DiffusionModel(str(folder("pixart")), FEW).embed(["a cat"])
         torch.testing.assert_close(made.embed(["a cat"])[:, :3], exact[:, :3], rtol=0.02, atol=0.02)
 
@@ -371,8 +392,8 @@ class TestFewSteps:
         assert len(said) == 1
         assert "(schnell in its name) have no probability flow" in said[0]
 
-    def test_a_sampler_that_only_they_have(self, folder):
-        pipeline = DiffusionModel(str(folder("sd35")), FEW)._network.pipeline
+    def test_a_sampler_that_only_they_have(self):
+        pipeline = tiny.sd35()
         assert distilled_to_few("a", pipeline) is None
         pipeline.scheduler = diffusers.LCMScheduler()
         assert distilled_to_few("a", pipeline) == "its LCMScheduler"

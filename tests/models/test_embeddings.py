@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 import tiny
 import torch
+from diffusers import DiffusionPipeline
 from safetensors.torch import save_file
 
 from geodesic_lightning.errors import UserError
@@ -23,7 +24,7 @@ def saved(tmp_path_factory):
 
 def vectors(folder, text):
     """The token vectors (n, width) of a text's words, of each encoder."""
-    pipeline = DiffusionModel(folder)._network.pipeline
+    pipeline = DiffusionPipeline.from_pretrained(folder)
     found = []
     for k in ("", "_2"):
         if encoder := getattr(pipeline, f"text_encoder{k}", None):

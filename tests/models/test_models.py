@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from geodesic_lightning.data.frames import points, shipped_pair
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel
-from geodesic_lightning.models.diffusion import noise_schedule as levels
+from geodesic_lightning.models.diffusion.placement import Placement
 from geodesic_lightning.models.scheduler import Scheduler
 from geodesic_lightning.score.condition import Condition, prompts
 from geodesic_lightning.score.estimator import Score
-from geodesic_lightning.score.fields import NoisePrediction, score_from_noise
+from geodesic_lightning.score.fields import NoisePrediction
 from geodesic_lightning.score.textual_inversion import textual_inversion
 
 SHAPES = {
@@ -46,6 +46,7 @@ ROWS = {
 TWINS = ("sd35", "flux_schnell")  # of sd3 and flux, which are tested each time
 KINDS = [pytest.param(n, marks=pytest.mark.slow) if n in TWINS else n for n in tiny.MAKERS]
 U = torch.linspace(0, 1, 3)
+FEW = Scheduler("ddim", 5)
 SIZES = {"flux": 16, "flux_schnell": 16}  # no configuration says what FLUX was trained at
 
 
@@ -163,48 +164,35 @@ def test_the_same_command_line_runs_on_an_exact_density(geodesic):
 class TestPredictions:
     """One network for ε, and twins of it that predict other things, must give one score."""
 
-    def twin(self, made, which):
-        """A model whose network predicts what `which` levels expect, from the ε of `made`."""
-        other = DiffusionModel(made.source, Scheduler("ddim", 5))
-        other._levels = which
-        other.use(Scheduler("ddim", 5))
+    def twin(self, made, prediction):
+        """A model whose network predicts otherwise, by the ε of `made`."""
+        other = predicting(made.source, prediction)
+        shares = share_of(torch.tensor([other.alpha_cumprod(t) for t in range(1000)]).double())
 
-        def predict(x, time, embedding):
-            if which.prediction == "flow":  # x' = r x at time 1000 s
+        def forward(x, time, embedding, return_dict):
+            t = time
+            if prediction == "flow":  # x' = r x at time 1000 s
                 share = (time / 1000).reshape(-1, 1, 1, 1)
-                t = (which.shares[None] - (time / 1000)[:, None]).abs().argmin(1)
+                t = (shares[None] - (time / 1000)[:, None]).abs().argmin(1)
                 x = x / ((1 - share) ** 2 + share**2).sqrt()
-            else:
-                t = time
-            eps = made._network.predict(x, t, embedding)
-            alphas = which.alphas_cumprod[t].to(x).reshape(-1, 1, 1, 1)
+            eps = made.denoiser(x, t, embedding, return_dict=False)[0]
+            alphas = torch.tensor([other.alpha_cumprod(int(k)) for k in t]).reshape(-1, 1, 1, 1)
             data = (x - (1 - alphas).sqrt() * eps) / alphas.sqrt()
-            return {
-                "v_prediction": alphas.sqrt() * eps - (1 - alphas).sqrt() * data,
-                "sample": data,
-                "flow": eps - data,
-            }[which.prediction]
+            return (otherwise(prediction, eps, data, alphas.sqrt(), (1 - alphas).sqrt()),)
 
-        other._network.predict = predict
+        other.denoiser.forward = forward
         return other
 
     @pytest.mark.parametrize("prediction", ["v_prediction", "sample", "flow"])
     @pytest.mark.parametrize("t", [41, 581, 901])
     def test_twins(self, model, prediction, t):
         made = model("sd2")
-        which = levels.Levels(made._levels.alphas_cumprod, prediction, made._levels.clean)
-        if prediction == "flow":
-            ratio = ((1 - which.alphas_cumprod) / which.alphas_cumprod).sqrt()
-            which = levels.of_flow(ratio / (1 + ratio))
-        other = self.twin(made, which)
+        other = self.twin(made, prediction)
         x, c = random(2, 4, 8, 8), made.embed(["a cat", "dog"])
-        sigma = made.sigma_at(t)
-        assert other.sigma_at(t) == pytest.approx(sigma, rel=1e-9)
+        if prediction != "flow":  # whose levels are others
+            assert other.sigma_at(t) == made.sigma_at(t)
         torch.testing.assert_close(
-            score_from_noise(other.noise_prediction(x, t, c), sigma),
-            score_from_noise(made.noise_prediction(x, t, c), sigma),
-            rtol=1e-5,
-            atol=1e-5,
+            other.noise_prediction(x, t, c), made.noise_prediction(x, t, c), rtol=1e-5, atol=1e-5
         )
 
     def test_a_saved_v_model_is_read_as_one(self, model):
@@ -216,43 +204,49 @@ class TestPredictions:
         torch.testing.assert_close(v.noise_prediction(x, 581, c), expected)
 
 
-PREDICTORS = {
-    "epsilon": diffusers.DDIMScheduler,
-    "v_prediction": diffusers.DDIMScheduler,
-    "sample": diffusers.DDIMScheduler,
-    "flow": diffusers.FlowMatchEulerDiscreteScheduler,
-}
+def predicting(folder, prediction, scheduler=FEW):
+    """A Stable Diffusion 2 whose own scheduler says that it predicts that."""
+    flow = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
+    own = flow if prediction == "flow" else tiny.scheduler(prediction)
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(folder, scheduler=own)
+    return DiffusionModel(pipeline, scheduler)
 
 
-@pytest.mark.parametrize("prediction", PREDICTORS)
+def share_of(alpha):
+    """s of a rectified flow whose level has ᾱ = (1 − s)²/((1 − s)² + s²)."""
+    return (1 - alpha) ** 0.5 / ((1 - alpha) ** 0.5 + alpha**0.5)
+
+
+def otherwise(prediction, eps, data, signal, sigma):
+    """The same as ε, as another network says it."""
+    return {
+        "epsilon": eps,
+        "v_prediction": signal * eps - sigma * data,
+        "sample": data,
+        "flow": eps - data,
+    }[prediction]
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample", "flow"])
 @pytest.mark.parametrize("sampler", ["ddim", "heun", "dpm_solver"])
 def test_score_and_flow_of_a_gaussian(model, prediction, sampler):
     """Data N(m, c²): the best network of each kind is known, and so are score and flow of p_t."""
     mean, width = 0.3, 0.6
-    made = DiffusionModel(model("sd2").source, Scheduler(sampler, steps=200))
-    flow = prediction == "flow"
-    table = PREDICTORS[prediction](shift=3.0) if flow else tiny.scheduler(prediction)
-    made._levels = levels.of_scheduler(table)
-    made.use(Scheduler(sampler, steps=200))
+    made = predicting(model("sd2").source, prediction, Scheduler(sampler, steps=200))
 
-    def predict(x, time, embedding):
+    def forward(x, time, embedding, return_dict):
         """E[what is predicted | x] in the coordinates the network is given."""
         if prediction == "flow":
             sigma = (time / 1000).to(x).reshape(-1, 1, 1, 1)
             signal = 1 - sigma
         else:
-            alphas = table.alphas_cumprod[time].to(x).reshape(-1, 1, 1, 1)
+            alphas = torch.tensor([made.alpha_cumprod(int(k)) for k in time]).reshape(-1, 1, 1, 1)
             signal, sigma = alphas.sqrt(), (1 - alphas).sqrt()
         eps = sigma * (x - signal * mean) / (signal**2 * width**2 + sigma**2)
         data = (x - sigma * eps) / signal
-        return {
-            "epsilon": eps,
-            "v_prediction": signal * eps - sigma * data,
-            "sample": data,
-            "flow": eps - data,
-        }[prediction]
+        return (otherwise(prediction, eps, data, signal, sigma),)
 
-    made._network.predict = predict
+    made.denoiser.forward = forward
     x, c = random(2, 4, 8, 8).double(), made.embed(["", ""])
     score = Score(made, Condition(c[0], c[1]), NoisePrediction())
     variance = made.alpha_cumprod(581) * width**2 + made.sigma**2
@@ -261,7 +255,7 @@ def test_score_and_flow_of_a_gaussian(model, prediction, sampler):
         score(x, torch.tensor([0.0, 1.0])), -centred / variance, rtol=2e-5, atol=2e-5
     )
     if prediction == "flow":  # the same score in the flow's own coordinates x' = (1 − s) z + s ε
-        s = float(made._levels.shares[581])
+        s = share_of(made.alpha_cumprod(581))
         r = ((1 - s) ** 2 + s**2) ** 0.5
         own = -(r * x - (1 - s) * mean) / ((1 - s) ** 2 * width**2 + s**2)
         torch.testing.assert_close(
@@ -269,7 +263,7 @@ def test_score_and_flow_of_a_gaussian(model, prediction, sampler):
         )
     assert score.curvature_bound >= 1 / variance  # −∇² log p_t of this Gaussian
     back = made.denoise(x, c)
-    clean = made._levels.clean
+    clean = made.ladder[0].signal ** 2
     start = (clean * width**2 + 1 - clean) ** 0.5
     exact = clean**0.5 * mean + start * centred / variance**0.5
     torch.testing.assert_close(back, exact, rtol=0, atol=0.03 if sampler == "ddim" else 0.02)
@@ -284,7 +278,8 @@ class TestPrecision:
         rounded = half.noise_prediction(x, 581, half.embed(["a cat", "dog"]))
         assert rounded.dtype == torch.float32
         assert 0 < (rounded - plain).norm() / plain.norm() < 0.03
-        assert half._vae.dtype == torch.float32
+        frames = shipped_pair("pair_cat")  # and the VAE's are float32's own
+        assert torch.equal(half.encode(frames), model("sd2").encode(frames))
 
     @pytest.mark.slow
     def test_paths_in_both_precisions(self, folder, geodesic):
@@ -316,17 +311,14 @@ class TestMemory:
         for a, b in zip(thrifty.seen, plain.seen):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
-    def test_offloaded_parts_take_turns(self, folder):
-        made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5), offload=True)
-        placed = {}
-        for name, part in made._placement.parts.items():
-            part.to = lambda *where, name=name: placed.__setitem__(name, where[0])
-        made._placement.to(torch.device("meta"))
-        assert {str(v) for v in placed.values()} == {"cpu"}
-        made._placement.ready("vae")
-        assert {k: str(v) for k, v in placed.items()} == {
-            "vae": "meta", "unet": "cpu", "text_encoder": "cpu",
-        }  # fmt: skip
+    def test_offloaded_parts_take_turns(self):
+        parts = {name: torch.nn.Linear(1, 1) for name in ("vae", "unet", "text_encoder")}
+        places = lambda: {name: part.weight.device.type for name, part in parts.items()}  # noqa: E731
+        placement = Placement(parts, None, None, offload=True)
+        placement.to(torch.device("meta"))
+        assert set(places().values()) == {"cpu"}
+        placement.ready("vae")
+        assert places() == {"vae": "meta", "unet": "cpu", "text_encoder": "cpu"}
 
     @pytest.mark.parametrize(
         "error",
@@ -336,15 +328,15 @@ class TestMemory:
         made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5))
         x, c = random(11, 4, 8, 8), made.embed(["a cat"] * 11)
         expected = made.noise_prediction(x, 581, c)
-        inner, seen = made._network.predict, []
+        inner, seen = made.denoiser.forward, []
 
-        def cramped(latents, time, embedding):
+        def cramped(latents, *rest, **options):
             if len(latents) > 3:
                 raise error
             seen.append(len(latents))
-            return inner(latents, time, embedding)
+            return inner(latents, *rest, **options)
 
-        made._network.predict = cramped
+        made.denoiser.forward = cramped
         torch.testing.assert_close(made.noise_prediction(x, 581, c), expected, rtol=1e-4, atol=1e-5)
         assert seen == [2, 2, 2, 2, 2, 1]
         assert [r.message.split(":")[0] for r in caplog.records] == ["Out of memory"] * 4
@@ -355,20 +347,20 @@ class TestMemory:
     def test_memory_for_not_even_one(self, folder):
         made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5))
 
-        def never(*_):
+        def never(*_, **options):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-        made._network.predict = never
+        made.denoiser.forward = never
         with pytest.raises(UserError, match=r"Out of memory at model.batch_size=1: .*offload=true"):
             made.noise_prediction(random(4, 4, 8, 8), 1, made.embed(["a"] * 4))
 
     def test_a_batch_size_that_was_asked_for_is_not_changed(self, folder):
         made = DiffusionModel(str(folder("sd2")), Scheduler("ddim", 5), batch_size=8)
 
-        def cramped(latents, *_):
+        def never(*_, **options):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-        made._network.predict = cramped
+        made.denoiser.forward = never
         with pytest.raises(UserError, match=r"model\.batch_size=8: take a smaller number or auto"):
             made.noise_prediction(random(8, 4, 8, 8), 1, made.embed(["a"] * 8))
 

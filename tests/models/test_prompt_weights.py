@@ -8,6 +8,7 @@ from functools import cache, partial
 import pytest
 import tiny
 import torch
+from diffusers import StableDiffusionPipeline
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel, embedded
@@ -20,8 +21,13 @@ PLAIN = ["a cat", "a (cat)", "f(x: 1.2)", "(:1.2)", r"\(cat:1.2\)", "((cat))", "
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return cache(lambda name: DiffusionModel(str(tiny.save(name, tmp_path_factory.mktemp(name)))))
+def folder(tmp_path_factory):
+    return cache(lambda name: str(tiny.save(name, tmp_path_factory.mktemp(name))))
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return cache(lambda name: DiffusionModel(folder(name)))
 
 
 @pytest.mark.parametrize(
@@ -64,10 +70,10 @@ class TestByCompel:
         assert torch.equal(found[0, 77:], unweighted[0, 77:])  # what is pooled has no weights
 
     @pytest.mark.parametrize("weight", ["1.5", "0.6"])
-    def test_is_what_compel_makes_of_its_own_spelling(self, model, weight):
+    def test_is_what_compel_makes_of_its_own_spelling(self, folder, model, weight):
         from compel import Compel
 
-        pipeline = model("sd2")._network.pipeline
+        pipeline = StableDiffusionPipeline.from_pretrained(folder("sd2"))
         own = Compel(tokenizer=pipeline.tokenizer, text_encoder=pipeline.text_encoder)
         with torch.no_grad():
             expected = own(f"a (cat){weight} b")

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from geodesic_lightning.benchmark import bases
+from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion import DiffusionModel
 from geodesic_lightning.models.diffusion.published import BASES, on_meta
 
@@ -30,10 +31,12 @@ def test_all_of_them():
 @pytest.mark.parametrize("name", ["flux", "pixart"])
 def test_sizes(name):
     latent, _, millions, multiple = SIZES[name]
-    made = DiffusionModel(on_meta(name), name=name)
+    pipeline = on_meta(name)
+    made = DiffusionModel(pipeline, name=name)
     assert made.latent_shape == latent
     assert made.image_size == (8 * latent[1], 8 * latent[2])
-    assert made._network.multiple == multiple
+    with pytest.raises(UserError, match=f"expected multiples of {multiple} px"):
+        DiffusionModel(pipeline, size=multiple // 2)
     count = sum(weight.numel() for weight in made.denoiser.parameters())
     assert round(count / 1e6) == millions
 
@@ -44,12 +47,13 @@ def test_what_is_computed(name):
     """An embedding, a prediction and a picture, as shapes, at the base's own size and another."""
     test_sizes(name)
     latent, embedding, *_ = SIZES[name]
-    made = DiffusionModel(on_meta(name), name=name)
+    pipeline = on_meta(name)
+    made = DiffusionModel(pipeline, name=name)
     if name != "pixart":  # whose text encoder looks at the values of its mask
         assert made.embed(["a"]).shape == (1, *embedding)
     wide = (4 * latent[1], 16 * latent[2])
     for size in (made.image_size, wide):
-        made._resize(size)
+        made = DiffusionModel(pipeline, name=name, size=size)
         x = torch.zeros(1, *made.latent_shape, device="meta")
         c = torch.zeros(1, *embedding, device="meta")
         assert made.noise_prediction(x, 581, c).shape == x.shape
@@ -60,7 +64,7 @@ def test_stored_numbers_are_those_of_the_published_files():
     """GB of diffusion_pytorch_model.safetensors in 16 bits: Stable Diffusion 3 4.17, 3.5 medium 4.94, large 16.3."""
     for name, stored in (("sd3", 4.17), ("sd35", 4.94), ("sd35_large", 16.3)):
         network = on_meta(name, ("text_encoder_3",)).transformer
-        assert 2 * bases._stored(network) / 1e9 == pytest.approx(stored, rel=0.01)
+        assert 2 * bases.numbers_stored(network) / 1e9 == pytest.approx(stored, rel=0.01)
 
 
 def test_a_row():

@@ -71,6 +71,7 @@ class Gaussian(Toy):
         return -(x - level**0.5 * self.mean) / (level * self.variance + 1 - level)
 
     def noise_prediction(self, x, t, embedding):
+        self.calls.append((x, t, embedding))
         return torch.stack([-self.sigma_at(int(s)) * self.exact(y, int(s)) for y, s in zip(x, t)])
 
 
@@ -91,6 +92,15 @@ def predicted(x, t, of):
     """The toy's answers: conditional (1 + u), unconditional 0.5, negative −0.25."""
     c = {"conditional": 1 + U.reshape(-1, 1, 1), "unconditional": 0.5, "negative": -0.25}[of]
     return t / 1000 * x + c
+
+
+def distilled(x, moved, t, guidance):
+    """−(ε̂ − ε) of the toy where x was moved to t; the noise ε is what moved it there."""
+    level, there = 0.99 - 0.98 * 0.6, 0.99 - 0.98 * t / 1000
+    a = (there / level) ** 0.5
+    noise = (moved - a * x) / ((1 - there) ** 0.5 - a * (1 - level) ** 0.5)
+    none, plain = predicted(moved, t, "unconditional"), predicted(moved, t, "conditional")
+    return noise - none - guidance * (plain - none)
 
 
 class TestFieldsAtTheLevel:
@@ -174,11 +184,7 @@ class TestMovedFields:
         x = points()
         found = score(x, U, rng_step=0)
         moved = score.model.calls[0][0][:3]
-        level, there = score.model.alpha_cumprod(600), score.model.alpha_cumprod(650)
-        a = (there / level) ** 0.5
-        noise = (moved - a * x) / ((1 - there) ** 0.5 - a * (1 - level) ** 0.5)
-        none, plain = predicted(moved, 650, "unconditional"), predicted(moved, 650, "conditional")
-        expected = -(1 - there) * (none + 5 * (plain - none) - noise)
+        expected = score.model.sigma_at(650) ** 2 * distilled(x, moved, 650, 5.0)
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
     def test_sds_is_random_even_at_the_level(self):
@@ -207,18 +213,14 @@ class TestMovedFields:
 
     @pytest.mark.parametrize("samples", [2, 5])
     def test_samples_are_averaged_in_one_call(self, samples):
-        score = make(ScoreDistillation(), timestep_range=(-100, 99), samples=samples)
+        score = make(ScoreDistillation(7.0), timestep_range=(-100, 99), samples=samples)
         x = points()
         found = score(x, U, rng_step=3)
-        assert len(score.model.calls) == 1
-        assert len(score.model.calls[0][0]) == 2 * 3 * samples
-        # Sample k alone: the same draw of a score that takes only that one.
-        alone = []
-        for k in range(samples):
-            one = make(ScoreDistillation(), timestep_range=(-100, 99))
-            moved, draw = score._look(x, 3, k)
-            one._look = lambda *_, moved=moved, draw=draw: (moved, draw)
-            alone.append(one(x, U, rng_step=3))
+        ((latents, times, _),) = score.model.calls
+        assert len(latents) == 2 * 3 * samples
+        looks = zip(latents.split(3)[:samples], times.split(3)[:samples])
+        alone = [distilled(x, moved, int(t[0]), 7.0) for moved, t in looks]
+        assert len({int(t[0]) for t in times.split(3)}) == samples  # each at a timestep of its own
         torch.testing.assert_close(found, torch.stack(alone).mean(0))
 
     @pytest.mark.parametrize("samples", [1, 3])
@@ -352,13 +354,14 @@ def test_the_plain_score_of_a_gaussian_is_exact_where_it_was_moved_to():
     score = Score(model, condition(), NoisePrediction(), timestep_range=(-200, 200))
     x = points(shape=(3, 2))
     for draw in range(5):
-        moved, (drawn,) = score._look(x, draw, 0)
-        torch.testing.assert_close(score(x, U, draw), model.exact(moved, drawn.t))
+        found, farther = score(x, U, draw), score(2 * x, U, draw)
+        (moved, times, _), (other, *_) = model.calls[-2:]
+        t = int(times[0])
+        torch.testing.assert_close(found, model.exact(moved, t))
+        torch.testing.assert_close(farther, model.exact(other, t))
         # x_t of a latent of x_τ's law has x_t's law only when ε is its own; its mean is right.
-        level, there = model.alpha_cumprod(600), model.alpha_cumprod(drawn.t)
-        scale = (there / level) ** 0.5
-        step = (1 - there) ** 0.5 - scale * (1 - level) ** 0.5
-        torch.testing.assert_close(moved, scale * x + step * drawn.noise)
+        scale = (model.alpha_cumprod(t) / model.alpha_cumprod(600)) ** 0.5
+        torch.testing.assert_close(other - moved, scale * x)
 
 
 def test_one_function_turns_noise_into_a_score():

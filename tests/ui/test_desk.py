@@ -104,8 +104,9 @@ def test_folders_are_of_one_run_each(desk):
 
 
 def test_the_queue_is_bounded_and_tickets_are_ours(desk):
-    desk.add(job(desk, SLEEPS))
-    until(lambda: not desk._waiting)
+    first = job(desk, SLEEPS)
+    desk.add(first)
+    until(lambda: first.state == "running")
     for _ in range(MOST):
         desk.add(job(desk, "pass"))
     with pytest.raises(UserError, match="are waiting already"):

@@ -207,6 +207,11 @@ class DiffusionModel:
         """What the denoiser is taken to predict, one of noise_schedule.PREDICTIONS."""
         return self._levels.prediction
 
+    @property
+    def levels(self) -> levels.Levels:
+        """The noise levels t = 0 … T−1 at images' present size: what ladders for `climb` and `descend` are made of."""
+        return self._levels
+
     def trust(self) -> None:
         """Do not try the prediction: the configuration is known to be right."""
         self._untried = False

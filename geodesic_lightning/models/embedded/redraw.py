@@ -6,6 +6,7 @@ drawing itself refine them, and what remains is the error. Needs skia-python (th
     error = √ mean |picture − drawing|²  over pixels and colours in [0, 1], at SIZE px
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ WEIGHTS = Path(__file__).parent / "redraw.safetensors"
 STEP = 0.04  # of the finite differences, in unit parameters
 ROUNDS, ENOUGH = 12, 0.02  # at most; and until one takes less than this part of the square error
 DAMPINGS = (1e-3, 1e-2, 1e-1, 1.0)  # in parts of the mean curvature
+Drawing = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # unit parameters (35,) → pixels
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def drawn(vector: NDArray[np.float64], size: int = SIZE) -> Tensor:
     return torch.from_numpy(draw(Cat.from_vector(_turned(vector)), size)).permute(2, 0, 1) / 255
 
 
-def _sketch(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+def sketch(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     """A quick drawing of unit parameters at COARSE px, flat, in [0, 1]: Skia's own anti-aliasing at SIZE."""
     from geodesic_lightning.models.embedded.drawing import draw
 
@@ -131,21 +133,27 @@ def _turned(vector: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _slopes(
-    vector: NDArray[np.float64], sketch: NDArray[np.float64], high: NDArray[np.float64]
+    drawing: Drawing,
+    vector: NDArray[np.float64],
+    here: NDArray[np.float64],
+    high: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """(pixels, 35) differences from its sketch, inside the box; steps are wide, since drawings are of 8 bits."""
+    """(pixels, 35) differences from what is drawn here, inside the box; wide steps, for drawings of 8 bits."""
     columns = []
     for k in range(len(NAMES)):
         moved, step = vector.copy(), STEP if vector[k] + STEP <= high[k] else -STEP
         moved[k] += step
-        columns.append((_sketch(moved) - sketch) / step)
+        columns.append((drawing(moved) - here) / step)
     return np.stack(columns, 1)
 
 
 def refined(
-    goal: NDArray[np.float64], start: NDArray[np.float64], rounds: int
+    goal: NDArray[np.float64],
+    start: NDArray[np.float64],
+    rounds: int,
+    drawing: Drawing = sketch,
 ) -> NDArray[np.float64]:
-    """The unit parameters (35,) of the sketch nearest to goal, from start, by Levenberg–Marquardt in a box.
+    """The unit parameters (35,) of the drawing nearest to goal, from start, by Levenberg–Marquardt in a box.
 
     Each round takes one Jacobian and tries DAMPINGS; parameters at the edge of the box that would leave
     it stay there. (scipy's trf, which turns aside before every edge, needs twice the drawings.)
@@ -153,20 +161,20 @@ def refined(
     low, high = np.zeros(len(NAMES)), np.ones(len(NAMES))
     low[HUES], high[HUES] = -1.0, 2.0
     here = np.clip(start, low, high)
-    sketch = _sketch(here)
+    drawn_here = drawing(here)
     for _ in range(rounds):
-        best, gap = (here, sketch), sketch - goal
+        best, gap = (here, drawn_here), drawn_here - goal
         former = least = gap @ gap
-        slopes = _slopes(here, sketch, high)
+        slopes = _slopes(drawing, here, drawn_here, high)
         curvature, downhill = slopes.T @ slopes, -slopes.T @ gap
         for damping in DAMPINGS:
             damped = curvature + damping * np.trace(curvature) / len(here) * np.eye(len(here))
             tried = np.clip(here + _inside(damped, downhill, here, low, high), low, high)
-            drawing = _sketch(tried)
-            left = drawing - goal
+            drawn_there = drawing(tried)
+            left = drawn_there - goal
             if left @ left < least:
-                best, least = (tried, drawing), left @ left
-        here, sketch = best
+                best, least = (tried, drawn_there), left @ left
+        here, drawn_here = best
         if not least < (1 - ENOUGH) * former:
             break
     return here

@@ -23,9 +23,10 @@ is a closed form, it is the reference, and the error estimate is what the number
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -157,8 +158,15 @@ def make(problem: Density) -> tuple[dict, Tensor]:
     return record, kept.float().contiguous()
 
 
-def main(names: list[str]) -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Make the references of the problems named (all, if none) and write them beside this file."""
+    parser = argparse.ArgumentParser(
+        prog="python -m geodesic_lightning.models.exact.make_references",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", help=", ".join(DENSITIES))
+    names = parser.parse_args(words).names
     numbers = json.loads(NUMBERS.read_text(encoding="utf-8")) if NUMBERS.exists() else {}
     nodes = load_file(NODES) if NODES.exists() else {}
     for name in names or list(DENSITIES):
@@ -171,4 +179,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -8,8 +8,9 @@ geodesic_lightning.models.embedded.train.clips`.
 25 frames of 128 px, as mp4. Needs skia-python.
 """
 
+import argparse
 import math
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +61,14 @@ def draw_clip(name: str) -> NDArray[np.uint8]:
     return np.stack([draw(place(name, i / (FRAMES - 1)), PIXELS) for i in range(FRAMES)])
 
 
-def main(sheet: str | None = None) -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Draw the clips and their captions into embedded/clips; with a name, a sheet of them too."""
+    parser = argparse.ArgumentParser(
+        prog="python -m geodesic_lightning.models.embedded.train.clips",
+        description="Draw the shipped clips and their captions again.",
+    )
+    parser.add_argument("sheet", nargs="?", help="a picture of them all, as PNG")
+    sheet = parser.parse_args(words).sheet
     FOLDER.mkdir(exist_ok=True)
     rows = []
     for name in NAMES:
@@ -75,4 +82,4 @@ def main(sheet: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main()
