@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-__all__ = ["UserError", "require"]
+__all__ = ["NotConvergedWarning", "UserError", "require"]
 
 
 class UserError(ValueError):
     """One sentence for the user: what was given, what is expected, what to do."""
+
+
+class NotConvergedWarning(UserWarning):
+    """A path was not solved to its tolerance: how far it got, and the one setting to change."""
 
 
 def require(package: str, sentence: str) -> None:
