@@ -24,11 +24,15 @@ _API = (
     *("analyse", "extrapolate", "forget", "from_text", "interpolate", "mean", "through"),
 )
 
-__all__ = [*_API, "__version__"]
+__all__ = [*_API, "NotConvergedWarning", "__version__"]
 
 
 def __getattr__(name: str) -> object:
     """Load the public names when first asked for, so that importing the package stays instant."""
+    if name == "NotConvergedWarning":
+        from geodesic_lightning.errors import NotConvergedWarning
+
+        return NotConvergedWarning
     if name in _API:
         from geodesic_lightning import api
 

@@ -12,9 +12,10 @@
     extrapolate   shoot from one image, towards another, past a solved path, or anywhere
     analyse       is a clip a geodesic?
 
-All take the settings of `Settings` by name.
+All take the settings of `Settings` by name, and warn of a path that did not converge (NotConvergedWarning).
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, wraps
@@ -33,7 +34,7 @@ from geodesic_lightning.data.prompts import prompts as prompts_alone
 from geodesic_lightning.data.resize import check_fit
 from geodesic_lightning.decoding.decoder import Decoder, plain
 from geodesic_lightning.decoding.retime import Timing
-from geodesic_lightning.errors import UserError, advice
+from geodesic_lightning.errors import NotConvergedWarning, UserError, advice
 from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.integrators.initial_velocity import Random, Toward, Velocity
@@ -92,7 +93,8 @@ class Settings(TypedDict, total=False):
             one made by its name is kept for the next call with the same name, size and device; `forget()`
             lets it go.
         score: noise_prediction, contrast, sds or nfsd; or a maker (model, condition) → Score.
-        strength: how hard the density bends the path, radians ≥ 0 (functional/strength.py); None is the default.
+        strength: how hard the density pulls at the path: the angle, radians ≥ 0, by which it asks the straightest way
+            to turn (functional/strength.py); None is the default, 1.5.
         alpha: density exponent ≥ 0, in place of a strength.
         segments, frames: pieces of the path, images of the film; 16 and 17.
         scheduler: sampler and noise level of the path; None is Scheduler().
@@ -164,11 +166,17 @@ class Solution:
     first: Measurement | None = None
     history: Sequence[dict[str, float]] = ()
 
+    @property
+    def converged(self) -> bool:
+        """Solved to its tolerance; otherwise summary["not_converged"] has why, and what to change."""
+        return bool(self.summary["converged"])
+
     def __repr__(self) -> str:
         count, _, height, width = self.frames.shape
+        short = "" if self.converged else ", not converged"
         return (
             f"Solution({count} frames of {width}×{height} px, length {self.length:.4g}, "
-            f"{self.evaluations} evaluations)"
+            f"{self.evaluations} evaluations{short})"
         )
 
     def _repr_html_(self) -> str:
@@ -341,6 +349,7 @@ def mean(
     prompts: Sequence[str] = (),
     *,
     tolerance: float = 1e-3,
+    rounds: int = 30,
     **settings: Unpack[Settings],
 ) -> Solution:
     """The mean of several images: the film goes from each to it; `summary["mean"]` has distances.
@@ -348,13 +357,14 @@ def mean(
     Args:
         images, prompts: as for `through`.
         tolerance: of the mean's place: the mean velocity as a part of the mean distance.
+        rounds: the most moves of the mean.
         settings: see Settings; `segments` are those of each leg, 8 by default.
 
     Raises:
         UserError: one sentence on what is wrong with the input.
     """
     settings.setdefault("segments", 8)
-    solver = partial(MeanSolver, tolerance=tolerance)
+    solver = partial(MeanSolver, tolerance=tolerance, rounds=rounds)
     return _run(_stops(images, prompts), solver, SemiImplicit, **settings)
 
 
@@ -541,6 +551,10 @@ def _run(
         context=context,
     )
     solution = solved(built, device, progress)
+    if short := built.shortfall:
+        simple = optimizer is None and isinstance(built, BoundaryValueSolver)
+        # The line that called the API, past this function, `_lent`'s and that of the API.
+        warnings.warn(short.in_python(simple), NotConvergedWarning, stacklevel=4)
     if key is not None:  # what became of a model in a call that failed, nobody knows
         forget()
         _kept[key] = model

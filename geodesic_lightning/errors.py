@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from importlib.util import find_spec
 
-__all__ = ["ADVICE", "UserError", "advice", "require"]
+__all__ = ["ADVICE", "NotConvergedWarning", "UserError", "advice", "require"]
 
 
 # What helps, by what the system says; where it says something else, whoever asked knows better.
@@ -22,6 +22,10 @@ ADVICE = {
 
 class UserError(ValueError):
     """One sentence for the user: what was given, what is expected, what to do."""
+
+
+class NotConvergedWarning(UserWarning):
+    """A path was not solved to its tolerance: how far it got, and the one setting to change."""
 
 
 def advice(error: BaseException, usual: str) -> str:

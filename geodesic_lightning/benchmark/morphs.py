@@ -45,7 +45,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "impus": ("solver=impus", "condition.cache=null"),
     "freemorph": ("solver=freemorph",),
     "smooth_diffusion": ("solver=smooth_diffusion",),
-    "published": ("solver=bvp", "experiment=paper", "solver.alpha=0.1", "condition.cache=null"),
+    "published": ("solver=bvp", "experiment=paper", "condition.cache=null"),
     "geodesic": ("solver=bvp",),
     "geodesic_stronger": ("solver=bvp", *STRONGER),
     "geodesic_own_colours": ("solver=bvp", *OWN_COLOURS),

@@ -1,4 +1,4 @@
-"""Does one strength mean the same bend everywhere? Pairs, noise levels, fields, manifolds; and dimensions.
+"""How far does one strength bend? Pairs, noise levels, fields, manifolds; and dimensions.
 
 A bend is the largest distance of the geodesic's nodes from the manifold's own geodesic between the
 same ends, as a part of that geodesic's length. Clouds are noised surfaces of 512 points (as the

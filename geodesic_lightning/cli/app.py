@@ -162,6 +162,11 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     summary["seconds"]["total"] = sum(summary["seconds"].values())
     write_json(folder / "summary.json", summary)
     refuse_deleted(folder, here)
+    if summary["not_converged"] and trainer.is_global_zero:
+        print(summary["not_converged"])
+        for logger in loggers:
+            if hasattr(logger, "note"):
+                logger.note("not_converged", summary["not_converged"])
     if unshown is not None:
         told = explain(unshown) or f"{type(unshown).__name__}: {unshown}"
         raise UserError(

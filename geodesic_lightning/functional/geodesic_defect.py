@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.functional import quadrature
+from geodesic_lightning.functional.added import added
 from geodesic_lightning.functional.length import across
 from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry import spline
@@ -115,30 +116,9 @@ def measure(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold) ->
     """As quadrature.measure, for any number of points: windows that share an end are added up."""
     if len(points) <= 2 * WINDOW:
         return quadrature.measure(points, scores, alpha, manifold)
-    offset, joined = 0.0, []
     edges = [*range(0, len(points) - WINDOW, WINDOW), len(points) - 1]
-    for low, high in pairwise(edges):
-        part = quadrature.measure(points[low : high + 1], scores[low : high + 1], alpha, manifold)
-        joined.append((offset, part))
-        offset += float(part.log_density[-1])
-    scale = [torch.exp(torch.tensor(-alpha * o, dtype=torch.float64)) for o, _ in joined]
-    euclidean = sum(part.euclidean_length for _, part in joined)
-    share = [part.euclidean_length / euclidean for _, part in joined]
-    starts = torch.tensor([0.0, *share[:-1]], dtype=torch.float64).cumsum(0)
-    parts = [part for _, part in joined]
-
-    def rows(values: list[Tensor]) -> Tensor:
-        return torch.cat([*(v[:-1] for v in values[:-1]), values[-1]])
-
-    return Measurement(
-        u=rows([start + part.u * w for start, part, w in zip(starts, parts, share)]),
-        log_density=rows([o + part.log_density for o, part in joined]),
-        log_density_error=sum(part.log_density_error for part in parts),
-        length=sum(float(k) * part.length for k, part in zip(scale, parts)),
-        energy=sum(float(k) ** 2 * part.energy / w for k, part, w in zip(scale, parts, share)),
-        length_error=sum(float(k) * part.length_error for k, part in zip(scale, parts)),
-        euclidean_length=euclidean,
-        metric_speed=rows([k * part.metric_speed / w for k, part, w in zip(scale, parts, share)]),
-        turning=torch.cat([part.turning for part in parts]),
-        score_norm=rows([part.score_norm for part in parts]),
-    )
+    parts = [
+        quadrature.measure(points[low : high + 1], scores[low : high + 1], alpha, manifold)
+        for low, high in pairwise(edges)
+    ]
+    return added(parts, alpha)

@@ -1,4 +1,4 @@
-"""How hard a density bends a path, as one number that means the same for every model, field and size.
+"""How hard a density pulls at a path, as one number without a unit.
 
     κ = α ⟨|P s|⟩ L      radians
 
@@ -6,6 +6,9 @@ is the angle by which the density asks the manifold's own geodesic, of length L,
 γ'' = −α|γ'|² P s, with P s the part of the score across the path. It has no unit and no dimension,
 where α has both: |P s| of a noise prediction grows as √d and so does L, so that the same α pulls
 eight times harder in eight times the dimensions, and α of one field says nothing of another's.
+
+It is the angle that is asked for. How far the path bends in the end depends on more: a field whose pull changes
+direction on the way bends less, and on a sphere a path bends farther than in flat space.
 
 A strength is given, α = κ/(⟨|P s|⟩ L) follows from the first scores, those of the manifold's own
 geodesic cut into PIECES; docs/strength.md has what it was chosen by.

@@ -27,6 +27,7 @@ class Batched:
     Attributes:
         parts: the optimizer of each leg.
         report: the largest of each scalar of the legs; of several also legs_left.
+        excesses: the largest predicted excess of the legs after each step on the finest level.
         sharp: the points of the solved legs before their corners were rounded; None before, and
             where there are none.
 
@@ -36,12 +37,14 @@ class Batched:
 
     def __init__(self, make: MakeOptimizer, problem: Problem, segments: int) -> None:
         self.path = problem.path
+        self.segments = segments
         self.parts: list[PathOptimizer] = [
             make(leg, segments=segments) for leg in problem.path.legs
         ]
         for part in self.parts:
             part.check(problem.alpha, problem.functional)
         self.report: dict[str, float] = {}
+        self.excesses: list[float] = []
         self.sharp: Tensor | None = None
 
     @property
@@ -79,6 +82,8 @@ class Batched:
             self.parts[k].step(evaluation.legs[k])
         reports = [part.report for part in self.parts]
         self.report = {key: max(one.get(key, 0.0) for one in reports) for key in reports[0]}
+        if self.report.get("level") == self.segments and "predicted_excess" in self.report:
+            self.excesses.append(float(self.report["predicted_excess"]))
         if len(self.parts) > 1:
             self.report["legs_left"] = len(self.awake)
         if self.finished:
@@ -87,7 +92,8 @@ class Batched:
 
     def state_dict(self) -> dict[str, Any]:
         """The state of every leg's optimizer."""
-        return {"sharp": self.sharp, "parts": [part.state_dict() for part in self.parts]}
+        parts = [part.state_dict() for part in self.parts]
+        return {"sharp": self.sharp, "parts": parts, "excesses": list(self.excesses)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`; states of version 0.1 are read too.
@@ -100,3 +106,4 @@ class Batched:
         for part, saved in zip(self.parts, state["parts"], strict=True):
             part.load_state_dict(saved)
         self.sharp = state["sharp"]
+        self.excesses = list(state.get("excesses", []))  # earlier releases kept none

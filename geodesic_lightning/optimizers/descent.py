@@ -52,7 +52,7 @@ class Descent(Optimizer):
             raise UserError(
                 f"optimizer.method: got {method!r}, expected one of {', '.join(METHODS)}."
             )
-        self.iterations, self.tolerance = iterations, tolerance
+        self.lr, self.iterations, self.tolerance = lr, iterations, tolerance
         self._inner = _inner(method, path.nodes, lr)
         self._now |= {"steps_done": 0, "met": False}
 

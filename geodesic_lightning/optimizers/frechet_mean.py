@@ -15,6 +15,7 @@ Karcher, Comm. Pure Appl. Math. 30 (1977) 509; with constant density it is the b
 sphere the spherical mean.
 """
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -51,6 +52,7 @@ class FrechetMean:
     Attributes:
         distances: (n,) d(x, x_i) of the latest round, relative to p(x_0) = 1.
         rounds_done: moves of the centre so far.
+        drift: |V| of the latest round, as a part of the mean distance.
 
     Raises:
         UserError: a setting is out of its range.
@@ -80,6 +82,7 @@ class FrechetMean:
         self.rate: float = 1.0
         self.history: list[tuple[Tensor, Tensor]] = []
         self.met: bool = False
+        self.drift: float = math.nan
         self.distances: Tensor = torch.empty(0)
         self.report: dict[str, float] = {}
 
@@ -127,6 +130,7 @@ class FrechetMean:
         # All distances in one unit, the density at the first point.
         rise = measured[0].log_density[-1]
         self.distances = torch.exp(-self.problem.alpha * rise) * torch.tensor(distances)
+        self.drift = float(pull.norm() / sizes.mean().clamp_min(1e-30))
         self.met = bool(pull.norm() < self.tolerance * sizes.mean())
         self.rounds_done += 1
         if self.finished:
@@ -155,7 +159,8 @@ class FrechetMean:
 
     def state_dict(self) -> dict[str, Any]:
         """The state of the legs' optimizers and of the rounds."""
-        return {"legs": self.legs.state_dict()} | {name: getattr(self, name) for name in KEPT}
+        kept = {name: getattr(self, name) for name in KEPT}
+        return {"legs": self.legs.state_dict(), "drift": self.drift} | kept
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of `state_dict`; states of version 0.1 are read too.
@@ -166,6 +171,7 @@ class FrechetMean:
         if not {"legs", *KEPT} <= set(state):
             raise ValueError("the state is of another optimizer, expected a mean's")
         self.legs.load_state_dict(state["legs"])
+        self.drift = state.get("drift", math.nan)  # earlier releases did not keep it
         for name in KEPT:
             setattr(self, name, on_device(state[name], self.star.start))
 

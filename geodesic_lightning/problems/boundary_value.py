@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional.added import added
 from geodesic_lightning.functional.geodesic_defect import departure
 from geodesic_lightning.functional.length import DensityLength, action
 from geodesic_lightning.functional.quadrature import Measurement
@@ -22,6 +23,10 @@ from geodesic_lightning.geometry.piecewise_path import PiecewisePath
 from geodesic_lightning.problems.evaluation import Evaluation, LegEvaluation
 from geodesic_lightning.problems.scored_path import ScoredPath, refuse_not_finite
 from geodesic_lightning.protocols import Functional, Legs, Manifold, Score
+
+# Times the distance of the ends. A path that bends so far towards a mode is one whose metric changes by e^−20 and more
+# on the way, p^(−α) ≈ e^(−κ·FAR/2): where the density still leads on from there, it leads nowhere.
+FAR = 30
 
 
 class Leg(ScoredPath):
@@ -139,6 +144,7 @@ class Problem:
 
     Attributes:
         legs: the problem of each leg.
+        by_strength: α follows from a strength.
     """
 
     def __init__(
@@ -155,8 +161,12 @@ class Problem:
         self.legs = [
             Leg(leg, score, known, (k, count), self.functional) for k, leg in enumerate(path.legs)
         ]
+        # Of the ends as they were given: the centre of a star may run away with its legs.
+        ends = torch.stack([leg.path.points()[[0, -1]] for leg in self.legs])
+        self._size = float((ends[:, 1] - ends[:, 0]).norm(dim=-1).max())
         self._pull: float | None = None
         self._first: tuple[Tensor, Tensor] | None = None
+        self.by_strength = isinstance(alpha, Strength)
         if isinstance(alpha, Strength):
             self.alpha = alpha.alpha(self.pull)
 
@@ -231,6 +241,7 @@ class Problem:
 
         Raises:
             UserError: a score is NaN or infinite; that leg is put back to its last nodes whose scores were finite.
+                Or nodes have run away along a density that grows without bound.
         """
         self.score_ends()
         legs = self.legs if awake is None else [self.legs[k] for k in awake]
@@ -239,10 +250,25 @@ class Problem:
         places = [leg.on_whole(leg.path.u[1:-1]) for leg in legs]
         scores = self._score_inner(torch.cat(inner), torch.cat(places))
         for leg, there, found in zip(legs, points, scores.split([len(p) for p in inner])):
+            self._refuse_run_away(there, found)
             leg.accept(there, found)
         latest = self.latest
         assert latest is not None, "the first evaluation is of all legs"
         return latest
+
+    def _refuse_run_away(self, points: Tensor, scores: Tensor) -> None:
+        """Raise UserError where a node of a leg (N+1, d) is FAR away and its score (N−1, d) leads farther."""
+        moves = points[1:-1] - points[0]
+        away = moves.norm(dim=-1)
+        farthest = int(away.argmax())
+        distance, outwards = float(away[farthest]), (moves[farthest] * scores[farthest]).sum() > 0
+        if distance > FAR * self._size and outwards:
+            raise UserError(
+                f"The path runs away: a node is {distance:.3g} from the start, {distance / self._size:.3g} times "
+                "the distance of the ends, and the density still grows there, without bound as it seems; expected "
+                "one that falls off: check that your density is log p and not -log p, or give a smaller "
+                "solver.strength."
+            )
 
     def _score_inner(self, points: Tensor, places: Tensor) -> Tensor:
         """Scores (n, d) of nodes (n, d); those that the strength was found by, if it is them."""
@@ -273,20 +299,20 @@ class Problem:
             leg.know_ends(torch.cat([leg.ends[:1], score]), spent=int(k == 0))
 
     def measure(self, points: Tensor | None = None) -> Measurement:
-        """Measure points (M+1, d), by default the whole path's, as one spline: as ScoredPath.measure.
+        """Measure points (M+1, d), by default the whole path's: as ScoredPath.measure.
 
-        Of several legs the residual is the spline's own (geodesic_defect), whose nodes need not be
-        evenly spaced from leg to leg, and no excess is predicted: a path free to leave its keyframes
-        is not what was solved for.
+        Several legs, with as many points each, are measured one by one and added up: they may meet in corners.
+        Their residual is that of one spline (geodesic_defect), whose nodes need not be evenly spaced from
+        leg to leg, and no excess is predicted: a path free to leave its keyframes is not what was solved for.
         """
         here = self.path.points() if points is None else points
         scores = self._whole.scores_along(here, self._known(here))
-        found = self._whole.measure(here, scores)
         if len(self.legs) == 1:
-            return found
-        found = replace(found, predicted_excess=float("nan"))
-        if points is not None:
-            return found
+            return self._whole.measure(here, scores)
+        pieces = (len(here) - 1) // len(self.legs)
+        parts = [slice(k * pieces, (k + 1) * pieces + 1) for k in range(len(self.legs))]
+        each = [leg.measure(here[part], scores[part]) for leg, part in zip(self.legs, parts)]
+        found = added(each, self.alpha)
         bent = departure(here, scores, self.alpha, self.manifold)
         return replace(found, turning=bent.residual * found.euclidean_length)
 

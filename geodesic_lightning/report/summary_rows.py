@@ -21,8 +21,7 @@ def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "segments" in summary:
         yield "segments", f"{summary['segments']}"
     if "length" in summary:
-        start = f"{summary['length_start']:.4g} → " if "length_start" in summary else ""
-        yield "length", f"{start}{summary['length']:.4g}"
+        yield "length", length(summary)
     if density := summary.get("log_density"):
         mean = fmean(density)
         gain = mean - fmean(summary.get("log_density_start") or [0.0])
@@ -34,6 +33,12 @@ def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "network passes", by_stage(passes)
     if seconds := summary.get("seconds"):
         yield "seconds", ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+
+
+def length(summary: Mapping[str, Any]) -> str:
+    """The path's, after that of the path that solving began from, if anything was solved."""
+    before, after = summary.get("length_start"), summary["length"]
+    return f"{after:.4g}" if before in (None, after) else f"{before:.4g} → {after:.4g}"
 
 
 def by_stage(passes: Mapping[str, int]) -> str:

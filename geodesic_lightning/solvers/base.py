@@ -20,6 +20,7 @@ from geodesic_lightning.protocols import AnyPath, Decoder, Functional, Metrics, 
 from geodesic_lightning.solvers import layouts
 from geodesic_lightning.solvers.film import Film
 from geodesic_lightning.solvers.scalars import FINAL, STEP
+from geodesic_lightning.solvers.shortfall import Shortfall
 from geodesic_lightning.solvers.stages import Stages
 
 SHOWN = 1 / 16  # of a run's own passes: what films on the way, and those to compare with, may take
@@ -131,6 +132,11 @@ class Solver(L.LightningModule):
     def converged(self) -> bool:
         """The solver's own test of convergence was met."""
         return True
+
+    @property
+    def shortfall(self) -> Shortfall | None:
+        """How far a path got that did not converge, and what to change; None where there is nothing to tell."""
+        return None
 
     @property
     def strength(self) -> float:
@@ -256,11 +262,14 @@ class Solver(L.LightningModule):
         What solving has not said of its steps (scalars.STEP) is said once, so that all runs have a
         point in the same panels.
         """
-        found = found | {
+        before = self.start.length if self.start else found["length"]
+        found = {"length_start": before} | found
+        found |= {
             "score_evaluations": float(self.problem.evaluations),
             "seconds": self.seconds["solve"],
             "alpha": self.problem.alpha,
             "strength": self.strength,
+            "converged": float(self.converged),
         }
         once = {name for name in STEP if name not in self.report}
         if once:  # panels have the evaluations as their axis
@@ -296,6 +305,7 @@ class Solver(L.LightningModule):
             "residual": m.turning.tolist(),
             **reading(m, self.problem.alpha),
             "converged": self.converged,
+            "not_converged": str(short) if (short := self.shortfall) else None,
             **({"measures": self.measures} if self.measures else {}),
             "score_evaluations": self.problem.evaluations,
             "unet_evaluations": self.problem.score.model.evaluations,

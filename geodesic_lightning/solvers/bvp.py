@@ -16,8 +16,10 @@ from geodesic_lightning.optimizers.batched import Batched
 from geodesic_lightning.problems.boundary_value import Corners, Problem, corners
 from geodesic_lightning.problems.evaluation import Evaluation
 from geodesic_lightning.protocols import AnyPath, Decoder, Functional, MakeOptimizer, Score
+from geodesic_lightning.solvers import shortfall
 from geodesic_lightning.solvers.base import MOST, exponent
 from geodesic_lightning.solvers.iterative import IterativeSolver
+from geodesic_lightning.solvers.shortfall import Shortfall
 
 
 class BoundaryValueSolver(IterativeSolver):
@@ -82,6 +84,13 @@ class BoundaryValueSolver(IterativeSolver):
         made = super().optimizer
         assert isinstance(made, Batched)
         return made
+
+    @property
+    def shortfall(self) -> Shortfall | None:
+        if self.converged or not self.stepped or self.measurement is None:
+            return None
+        limit = self.trainer.max_steps
+        return shortfall.of_path(self.optimizer, self.problem, self.measurement, limit)
 
     def on_fit_start(self) -> None:
         # What solving is compared with: the manifold's own geodesic between the ends.

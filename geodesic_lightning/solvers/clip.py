@@ -13,14 +13,16 @@ from geodesic_lightning.functional import geodesic_defect as departure
 from geodesic_lightning.functional.geodesic_defect import Departure
 from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry.path import Path
+from geodesic_lightning.optimizers.batched import Batched
 from geodesic_lightning.optimizers.semi_implicit import SemiImplicit
 from geodesic_lightning.optimizers.solve import solve
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.protocols import AnyPath, MakeOptimizer, Score
-from geodesic_lightning.solvers import layouts
+from geodesic_lightning.solvers import layouts, shortfall
 from geodesic_lightning.solvers.base import Solver, exponent, readings
 from geodesic_lightning.solvers.baselines import drawn, released
 from geodesic_lightning.solvers.clip_findings import numbers
+from geodesic_lightning.solvers.shortfall import Shortfall
 
 CHUNK = 256  # frames scored at a time
 
@@ -76,12 +78,20 @@ class ClipSolver(Solver):
         self._make_optimizer = optimizer
         self.departure: Departure | None = None
         self.rivals: dict[str, Rival | None] = {}
-        self._converged = False
+        self._solved: tuple[Batched, Problem] | None = None
 
     @property
     def converged(self) -> bool:
         """The geodesic between the ends was found to its tolerance."""
-        return self._converged
+        return self._solved is not None and self._solved[0].converged
+
+    @property
+    def shortfall(self) -> Shortfall | None:
+        """Of the geodesic between the ends."""
+        best = self.rivals.get("geodesic")
+        if self.converged or self._solved is None or best is None:
+            return None
+        return shortfall.of_path(*self._solved, best.measurement)
 
     def validation_step(self, batch: object, index: int) -> None:
         """Score every frame, solve for the geodesic between the ends, and measure all."""
@@ -120,9 +130,13 @@ class ClipSolver(Solver):
                 path.set_nodes(self._thinned(4 * self.segments).points()[1:-1])
             problem = Problem(path, self.problem.score, self.problem.alpha)
             made = solve(problem, self._make_optimizer, self.segments)
-            found.append((Rival(path, problem.measure()), made.converged))
+            found.append((Rival(path, problem.measure()), made))
             self.problem.spent(problem.evaluations)
-        best, self._converged = min(found, key=lambda pair: pair[0].measurement.length)
+        best, made = min(found, key=lambda pair: pair[0].measurement.length)
+        self._solved = (
+            made,
+            self.problem,
+        )  # whose α is theirs, and the strength that it was asked by
         return best
 
     def _fixed(self, way: str) -> Rival | None:

@@ -1,5 +1,7 @@
 """The mean of several images: where squared distances to them, in the metric, sum to least."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,9 +14,10 @@ from geodesic_lightning.optimizers.frechet_mean import FrechetMean
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.problems.evaluation import Evaluation
 from geodesic_lightning.protocols import MakeOptimizer, Score
-from geodesic_lightning.solvers import layouts
+from geodesic_lightning.solvers import layouts, shortfall
 from geodesic_lightning.solvers.base import exponent
 from geodesic_lightning.solvers.iterative import IterativeSolver
+from geodesic_lightning.solvers.shortfall import Shortfall
 
 
 class MeanSolver(IterativeSolver):
@@ -31,6 +34,7 @@ class MeanSolver(IterativeSolver):
 
     Attributes:
         measurements: of every leg, from its image to the mean, after validation.
+        start_measurements: of the legs that solving began from, to their first centre.
     """
 
     problem: Problem
@@ -62,6 +66,9 @@ class MeanSolver(IterativeSolver):
         self._make_leg_optimizer, self._limits = optimizer, (tolerance, rounds)
         self.make_optimizer()  # what does not fit together is said before anything is computed
         self.measurements: list[Measurement] = []
+        self.start_measurements: list[Measurement] = []
+        # Kept: a resumed run's centre is no longer where solving began.
+        self._first = [leg.points() for leg in path.legs]
 
     def make_optimizer(self) -> FrechetMean:
         return FrechetMean(self._make_leg_optimizer, self.problem, self.segments, *self._limits)
@@ -75,6 +82,39 @@ class MeanSolver(IterativeSolver):
         assert isinstance(made, FrechetMean)
         return made
 
+    def on_fit_start(self) -> None:
+        # What solving is compared with: the manifold's own geodesics to the first centre.
+        self.problem.score_ends()
+        legs = zip(self.problem.legs, self._first)
+        with self.stages.at("measure"):
+            there = [(leg, points.to(self.device)) for leg, points in legs]
+            self.start_measurements = [leg.measure(p, leg.known(p)) for leg, p in there]
+        self.start = self.start_measurements[0]
+
+    @property
+    def converged(self) -> bool:
+        """The centre rests, and the legs to it have converged."""
+        return super().converged and self.optimizer.legs.converged
+
+    @property
+    def shortfall(self) -> Shortfall | None:
+        if self.converged or not self.stepped or not self.measurements:
+            return None
+        made, excess = self.optimizer, max(one.predicted_excess for one in self.measurements)
+        measured = replace(
+            self.measurements[0],
+            turning=torch.cat([one.turning for one in self.measurements]),
+            predicted_excess=excess,
+            length_error=max(
+                one.length_error / one.length * self.measurements[0].length
+                for one in self.measurements
+            ),
+        )
+        limit = self.trainer.max_steps
+        if not made.legs.converged and (made.finished or limit >= 0):
+            return shortfall.of_path(made.legs, self.problem, measured, limit)
+        return shortfall.of_mean(made, measured, limit)
+
     def _problem_state(self) -> dict[str, Any]:
         return self.problem.state_dict(self.optimizer.awake)
 
@@ -82,9 +122,10 @@ class MeanSolver(IterativeSolver):
         latest = self.problem.latest
         assert latest is not None
         actions = [leg.action for leg in latest.legs]
+        units = _units([action.log_density for action in actions], self.problem.alpha)
         return {
-            "length": sum(float(action.length) for action in actions),
-            "energy": sum(float(action.energy) for action in actions),
+            "length": sum(float(a.length) * unit for a, unit in zip(actions, units)),
+            "energy": sum(float(a.energy) * unit * unit for a, unit in zip(actions, units)),
             "residual": float(latest.turning.mean()),
             "predicted_excess": latest.predicted_excess,
             "score_evaluations": float(self.problem.evaluations),
@@ -115,9 +156,8 @@ class MeanSolver(IterativeSolver):
         self.say(
             {
                 "length": sum(self.distances),
-                "energy": sum(
-                    d**2 * m.energy / m.length**2 for d, m in zip(self.distances, self.measurements)
-                ),
+                "length_start": self.length_start,
+                "energy": self.energy,
                 "log_density": float(density.mean()),
                 "log_density_end": float(self.measurement.log_density[-1]),
                 "residual": float(turning.mean()),
@@ -135,11 +175,18 @@ class MeanSolver(IterativeSolver):
     @property
     def distances(self) -> list[float]:
         """d of every image to the mean, relative to p = 1 at the first image."""
-        alpha = self.problem.alpha
-        return [
-            found.length * float(torch.exp(torch.tensor(-alpha * rise)))
-            for found, rise in zip(self.measurements, self.rises)
-        ]
+        return _distances(self.measurements, self.problem.alpha)
+
+    @property
+    def length_start(self) -> float:
+        """Σ d before solving, along the manifold's own geodesics to the first centre."""
+        return sum(_distances(self.start_measurements or self.measurements, self.problem.alpha))
+
+    @property
+    def energy(self) -> float:
+        """E of all legs, in the same unit."""
+        units = _units([one.log_density for one in self.measurements], self.problem.alpha)
+        return sum(unit * unit * one.energy for unit, one in zip(units, self.measurements))
 
     def mean_image(self) -> Tensor:
         """The mean as an image (3, H, W)."""
@@ -171,7 +218,10 @@ class MeanSolver(IterativeSolver):
         alpha = self.problem.alpha
         return super().summary() | {
             "segments": self.segments,
+            "u": torch.linspace(0, 1, self.segments + 1).tolist(),
             "length": sum(self.distances),
+            "length_start": self.length_start,
+            "energy": self.energy,
             "mean": {
                 "distances": self.distances,
                 "spread": sum(d**2 for d in self.distances) ** 0.5,
@@ -180,6 +230,19 @@ class MeanSolver(IterativeSolver):
                 "alpha": alpha,
             },
         }
+
+
+def _units(densities: Sequence[Tensor], alpha: float) -> list[float]:
+    """What a length measured relative to p = 1 at each leg's own image is in the first image's unit.
+
+    All legs end in one point, so that their densities log p (N+1,) tell their images' apart.
+    """
+    return [float(torch.exp(-alpha * (densities[0][-1] - one[-1]))) for one in densities]
+
+
+def _distances(legs: Sequence[Measurement], alpha: float) -> list[float]:
+    units = _units([one.log_density for one in legs], alpha)
+    return [one.length * unit for one, unit in zip(legs, units)]
 
 
 def _from_images(known: list[tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:

@@ -20,8 +20,10 @@ from geodesic_lightning.optimizers.picard import PicardSweeps
 from geodesic_lightning.problems.initial_value import InitialValueProblem
 from geodesic_lightning.protocols import Decoder, Manifold, Score
 from geodesic_lightning.score.condition import Condition
+from geodesic_lightning.solvers import shortfall
 from geodesic_lightning.solvers.base import exponent
 from geodesic_lightning.solvers.iterative import IterativeSolver
+from geodesic_lightning.solvers.shortfall import Shortfall
 
 log = logging.getLogger("geodesic_lightning")
 
@@ -109,6 +111,18 @@ class InitialValueSolver(IterativeSolver):
 
     def evaluate(self) -> InitialValueProblem:
         return self.problem
+
+    @property
+    def shortfall(self) -> Shortfall | None:
+        if self.converged or not self.stepped or self.measurement is None:
+            return None
+        return shortfall.of_shot(self.optimizer, self.measurement, self.trainer.max_steps)
+
+    @property
+    def optimizer(self) -> Integrator | PicardSweeps:
+        made = super().optimizer
+        assert isinstance(made, Integrator | PicardSweeps)
+        return made
 
     def on_fit_start(self) -> None:
         # What shooting is compared with: the line or great circle with the same velocity.

@@ -75,6 +75,10 @@ class WandB(WandbLogger):
             self._begin()
         return super().experiment
 
+    def note(self, name: str, words: str) -> None:
+        """Words about the run, in its summary."""
+        self.experiment.summary[name] = words
+
     def _begin(self) -> None:
         import wandb
 

@@ -91,6 +91,8 @@ def summary(folder: Path) -> list[tuple[str, str]]:
         return []
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     said = list(rows(found))
+    if short := found.get("not_converged"):
+        said.insert(0, ("converged", str(short)))
     return [*said, *((name, f"{value:.4g}") for name, value in found.get("measures", {}).items())]
 
 

@@ -69,7 +69,7 @@ def build(desk: Desk, fixed: Sequence[str], home: Path) -> gr.Blocks:
                 with gr.Accordion("Settings", open=False):
                     strength = gr.Slider(
                         0, 4, STRENGTH, step=0.05, label="Strength",
-                        info="how hard the density bends the path", visible="solver.strength" not in held,
+                        info="how hard the density pulls at the path", visible="solver.strength" not in held,
                     )  # fmt: skip
                     frames = gr.Slider(
                         2, 65, FRAMES, step=1, label="Frames", visible="solver.frames" not in held

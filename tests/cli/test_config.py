@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from geodesic_lightning.benchmark.morphs import WAYS
 from geodesic_lightning.cli import config
 from geodesic_lightning.cli.app import CONF
 
@@ -138,7 +139,7 @@ def test_what_it_sets_of_one_choice_that_choice_has(group, name):
         assert by in EXPERIMENTS
         found = written("preset", group, name)
     assert choice in choices_of(group)
-    assert set(found[group]) <= settings_of(group, choice)
+    assert set(found.get(group, ())) <= settings_of(group, choice)
     for other in set(found) - {group}:  # what comes with the choice: every choice of it has that
         assert all(set(found[other]) <= settings_of(other, one) for one in choices_of(other))
 
@@ -177,6 +178,21 @@ def test_the_paper_s_recipe_shows_its_film_as_the_released_code_does():
     assert cfg.retime["_target_"].endswith("EvenlyPerceived")
     assert cfg.decoder.ends == "decoded"
     assert cfg.score.chunk == 10
+
+
+@pytest.mark.parametrize(("model", "alpha"), [("embedded", 0.1), ("sd2", 0.002), ("sd15", 0.002)])
+def test_the_paper_s_recipe_has_the_alpha_that_goes_with_the_model(model, alpha):
+    """On drawn cats that which docs/published.md was measured with, on Stable Diffusion the paper's own."""
+    assert composed("experiment=paper", f"model={model}").solver.alpha == alpha
+    assert composed("experiment=paper", f"model={model}", "solver.alpha=0.05").solver.alpha == 0.05
+
+
+def test_the_published_way_of_the_benchmark_is_the_experiment():
+    """What docs/published.md was measured by, and what users are told to type, are one recipe."""
+    way = composed(*WAYS["published"], "condition.cache=null")
+    typed = composed("experiment=paper", "condition.cache=null")
+    assert way == typed
+    assert way.solver.alpha == 0.1
 
 
 def test_the_seed_reaches_every_part():

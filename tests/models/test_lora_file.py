@@ -386,9 +386,12 @@ def pipeline(tiny_sd2):
 
 class TestOneSentence:
     def refused(self, pipeline, lora, match):
-        with pytest.raises(UserError, match=match) as caught:
+        def add():
             ((_, file),) = given_loras(str(lora))
             add_lora(pipeline, file)
+
+        with pytest.raises(UserError, match=match) as caught:
+            add()
         assert "\n" not in str(caught.value)
 
     @pytest.mark.parametrize("kind", OTHERS)

@@ -97,6 +97,13 @@ def test_every_solver_says_the_same(geodesic, words):
     assert all({"solve/length", "solve/seconds"} <= set(row) for row in stepped)
 
 
+def test_a_run_that_did_not_converge_says_why(geodesic):
+    run = geodesic(*PAIR, "trainer.max_steps=1", "callbacks=none", "logger=wandb")
+    said = summary(run.folder)["summary"]
+    assert said["final/converged"] == 0
+    assert said["not_converged"].endswith("; try trainer.max_steps=-1.")
+
+
 def test_a_predicted_excess_is_one(geodesic):
     """Where the geodesic is known: by how much the great circle is longer, to second order.
 
