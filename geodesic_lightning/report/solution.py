@@ -18,6 +18,8 @@ from geodesic_lightning.report.run_page import Film, Run, first_curves, render
 
 __all__ = ["Solution"]
 
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pdf")
+
 
 @dataclass(frozen=True, repr=False)
 class Solution:
@@ -65,7 +67,7 @@ class Solution:
         Raises:
             UserError: there is such a file already, it cannot be written, or its name ends otherwise.
         """
-        file = _new(path)
+        file, fps = _new(path), files.check_fps(fps)
         if file.suffix.lower() == ".mp4":
             return files.write_video(self.frames, file, fps)
         if file.suffix.lower() not in (".webp", ".gif"):
@@ -77,9 +79,12 @@ class Solution:
         """Draw log density, metric speed and residual over u into a picture; returns the file.
 
         Raises:
-            UserError: there is such a file already, it cannot be written, or nothing was measured.
+            UserError: there is such a file already, it cannot be written, its name ends otherwise than a
+                picture's, or nothing was measured.
         """
         file = _new(path)
+        if file.suffix.lower() not in PICTURES:
+            raise UserError(f"{file}: expected a name in .png, .jpg or .webp: change the name.")
         if self.measured is None:
             raise UserError("curves: this solution was not measured, expected one that was solved.")
         files.write_image(self._curves(self.measured), file)
@@ -91,7 +96,7 @@ class Solution:
         Raises:
             UserError: there is such a file already, it cannot be written, or its name ends otherwise.
         """
-        file = _new(path)
+        file, fps = _new(path), files.check_fps(fps)
         if file.suffix.lower() not in (".html", ".htm"):
             raise UserError(f"{file}: expected a name in .html: change the name.")
         page = Run(
@@ -113,7 +118,7 @@ class Solution:
         Raises:
             UserError: the folder already holds a run, or cannot be written.
         """
-        folder = expanded(folder)
+        folder, fps = expanded(folder), files.check_fps(fps)
         if (folder / "summary.json").exists():
             raise UserError(
                 f"{folder} already holds a run, expected a new folder: nothing is overwritten."

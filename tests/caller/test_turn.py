@@ -70,7 +70,9 @@ def test_four_threads_load_and_solve_as_one_does(tiny_sd2):
             else:
                 assert torch.equal(found.nodes, alone[name].nodes), found
                 assert torch.equal(found.frames, alone[name].frames)
-    assert torch.equal(calls["cats"]().frames, alone["cats"].frames)  # the process is as good as before
+    assert torch.equal(
+        calls["cats"]().frames, alone["cats"].frames
+    )  # the process is as good as before
 
 
 def test_callers_who_await_their_turn():
