@@ -2,7 +2,7 @@
 
 Libraries patch torch while they load a model (the meta device), Lightning and the warnings module keep what they
 found and put it back. Two of these at once undo each other's patch, and the process is spoilt. So a call of
-the Python interface has the process to itself, and so has loading a model by itself.
+the Python interface has the process to itself, and so has whoever silences libraries or loads by them.
 """
 
 from __future__ import annotations

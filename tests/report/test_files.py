@@ -144,7 +144,9 @@ def test_shapes_that_are_no_frames_are_refused(tmp_path, shape):
 
 
 def test_frames_per_second_are_positive(tmp_path):
-    with pytest.raises(UserError, match="fps: got .*, expected a number of frames per second above 0"):
+    with pytest.raises(
+        UserError, match=r"fps: got .*, expected a number of frames per second above 0"
+    ):
         write_video(ramp(), tmp_path / "a.mp4", fps=0)
 
 

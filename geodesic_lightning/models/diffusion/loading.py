@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from geodesic_lightning.caller.turn import turn
 from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.diffusion.failures import SAFE, Refused, why
@@ -91,7 +90,7 @@ def load(source: Source) -> Loaded:
     failures = []
     for candidate in _listed(source.pretrained):
         try:
-            with turn(), hushed():
+            with hushed():
                 found = _open(candidate, source)
         except Exception as error:  # what a library makes of files that are not as they should be
             failures.append(f"{candidate} ({why(error, source.local_files_only)})")
