@@ -17,25 +17,24 @@ All take the settings of `Settings` by name, and warn of a path that did not con
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path as FilePath
-from typing import Any, TypedDict, Unpack
+from typing import Any, ParamSpec, Unpack
 
 import torch
-from torch import Tensor
 
+from geodesic_lightning.caller import surroundings
+from geodesic_lightning.caller.turn import turn
 from geodesic_lightning.data.clip import Clip, clip
 from geodesic_lightning.data.frames import Frames, image, pair, points
 from geodesic_lightning.data.keyframes import keyframe_points, keyframes
-from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.data.point import are_points, is_point, point
 from geodesic_lightning.data.prompts import prompts as prompts_alone
 from geodesic_lightning.data.resize import check_fit
 from geodesic_lightning.decoding.decoder import Decoder, plain
 from geodesic_lightning.decoding.retime import Timing
-from geodesic_lightning.errors import NotConvergedWarning, UserError, advice
-from geodesic_lightning.functional.quadrature import Measurement
+from geodesic_lightning.errors import NotConvergedWarning, UserError
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.integrators.initial_velocity import Random, Toward, Velocity
 from geodesic_lightning.models.scheduler import Scheduler
@@ -49,18 +48,18 @@ from geodesic_lightning.protocols import (
     MakeScore,
     Metrics,
 )
-from geodesic_lightning.report import files, notebook
-from geodesic_lightning.report.curves import draw
-from geodesic_lightning.report.run_page import Film, Run, first_curves, render
+from geodesic_lightning.report import files
+from geodesic_lightning.report.solution import Solution
 from geodesic_lightning.score.condition import prompts
 from geodesic_lightning.score.estimator import Score
-from geodesic_lightning.score.fields import Contrast, NoiseFree, NoisePrediction, ScoreDistillation
 from geodesic_lightning.solvers import assemble
 from geodesic_lightning.solvers.base import Solver
 from geodesic_lightning.solvers.bvp import BoundaryValueSolver
 from geodesic_lightning.solvers.clip import ClipSolver
 from geodesic_lightning.solvers.frechet_mean import MeanSolver
 from geodesic_lightning.solvers.ivp import InitialValueSolver
+from geodesic_lightning.solvers.rehearsal import rehearse
+from geodesic_lightning.solvers.settings import FIELDS, Progress, Settings, checked
 from geodesic_lightning.solvers.stages import Stages
 from geodesic_lightning.trainer.loop import run
 from geodesic_lightning.trainer.quiet import quiet
@@ -79,200 +78,27 @@ __all__ = [
     "through",
 ]
 
-Progress = Callable[[int, dict[str, float]], object]  # (step, figures by name)
-FIELDS = {field.name: field for field in (NoisePrediction, Contrast, ScoreDistillation, NoiseFree)}
+Asked = ParamSpec("Asked")
 
 
-class Settings(TypedDict, total=False):
-    """What every function takes by name.
+def _call(function: Callable[Asked, Solution]) -> Callable[Asked, Solution]:
+    """A function of this interface: its settings checked, one call at a time, its caller's surroundings kept."""
 
-    Attributes:
-        model: "embedded" (the default: the shipped model of drawn cats), a diffusers folder or hub
-            id, a loaded diffusers pipeline, which is given back as it came, a log density of your own
-            (docs/own_density.md), whose images are points, or a model object with the same verbs. The last
-            one made by its name is kept for the next call with the same name, size and device; `forget()`
-            lets it go.
-        score: noise_prediction, contrast, sds or nfsd; or a maker (model, condition) → Score.
-        strength: how hard the density pulls at the path: the angle, radians ≥ 0, by which it asks the straightest way
-            to turn (functional/strength.py); None is the default, 1.5.
-        alpha: density exponent ≥ 0, in place of a strength.
-        segments, frames: pieces of the path, images of the film; 16 and 17.
-        scheduler: sampler and noise level of the path; None is Scheduler().
-        optimizer: maker (path, segments=) → PathOptimizer, as partial(SemiImplicit, memory=5), in place of
-            the solver's usual one.
-        condition, manifold: makers as for `assemble.assemble`.
-        timing: which places of the path the film shows (decoding/retime.py); None is equal distances.
-        decoder: maker of what turns the path between two images into frames (decoding/morphs/decoder.py);
-            None is decoding/decoder.py's, with the colours of the images where it leads from one to the next.
-        functional: what is bent in place of the density's length (functional/alternatives.py), by `interpolate`.
-        metrics: what else a morph is measured by (metrics.Measures); summary["measures"] has the figures.
-        device: where to compute; None is a GPU if there is one.
-        seed: of whatever is random.
-        progress: is told of every step of solving: its number, and figures by name as in metrics.csv.
-        fit, anchor: how pictures of another shape become the model's: crop (the default), pad or
-            stretch; at center (the default), top, bottom, left or right.
-        size: of the images, for a model given by name: (height, width) in px, or auto for the
-            pictures' own shape; None is the model's own.
-    """
+    @wraps(function)
+    def whole(*args: Asked.args, **named: Asked.kwargs) -> Solution:
+        given = checked(function, args, named)
+        with turn(), surroundings.kept():
+            return function(*given.args, **given.kwargs)
 
-    model: Any
-    score: str | MakeScore
-    strength: float | None
-    alpha: float | None
-    segments: int
-    frames: int
-    scheduler: Scheduler | None
-    optimizer: MakeOptimizer | None
-    condition: MakeCondition
-    manifold: MakeManifold
-    timing: Timing | None
-    decoder: Callable[..., Decoder] | None
-    functional: Functional | None
-    metrics: Metrics | None
-    device: str | torch.device | None
-    seed: int
-    progress: Progress | None
-    fit: str | None
-    anchor: str | None
-    size: int | tuple[int, int] | str | None
+    return whole
 
 
-@dataclass(frozen=True, repr=False)
-class Solution:
-    """A solved path. A notebook shows its film and curves.
-
-    Attributes:
-        frames: (m, 3, H, W) images in [0, 1]; given ones stand as they are, both ends or the start.
-        nodes: (N+1, *latent_shape) latents of the path, the ends included.
-        u: (N+1,) places of the nodes in [0, 1].
-        log_density: (N+1,) nats, relative to u = 0.
-        length: in the metric p^(−α)|dx|, relative to the density at u = 0.
-        evaluations: scores of single latents spent on solving.
-        summary: everything that the command line's summary.json says.
-        tensors: what path.safetensors holds.
-        measured, first: the path as it was measured, and as it was before solving.
-        history: figures of every step of solving by name, as in metrics.csv.
-    """
-
-    frames: Tensor
-    nodes: Tensor
-    u: Tensor
-    log_density: Tensor
-    length: float
-    evaluations: int
-    summary: dict[str, Any]
-    tensors: dict[str, Tensor]
-    measured: Measurement | None = None
-    first: Measurement | None = None
-    history: Sequence[dict[str, float]] = ()
-
-    @property
-    def converged(self) -> bool:
-        """Solved to its tolerance; otherwise summary["not_converged"] has why, and what to change."""
-        return bool(self.summary["converged"])
-
-    def __repr__(self) -> str:
-        count, _, height, width = self.frames.shape
-        short = "" if self.converged else ", not converged"
-        return (
-            f"Solution({count} frames of {width}×{height} px, length {self.length:.4g}, "
-            f"{self.evaluations} evaluations{short})"
-        )
-
-    def _repr_html_(self) -> str:
-        curves = None if self.measured is None else self._curves(self.measured)
-        return notebook.shown(self.frames, curves, repr(self))
-
-    def video(self, path: str | FilePath = "video.mp4", fps: float = 12) -> FilePath:
-        """Write the film, an .mp4, .webp or .gif; returns the file, a .gif where no .mp4 can be written.
-
-        Raises:
-            UserError: there is such a file already, it cannot be written, or its name ends otherwise.
-        """
-        file = _new(path)
-        if file.suffix.lower() == ".mp4":
-            return files.write_video(self.frames, file, fps)
-        if file.suffix.lower() not in (".webp", ".gif"):
-            raise UserError(f"{file}: expected a name in .mp4, .webp or .gif: change the name.")
-        files.write_animation(self.frames, file, fps, ping_pong=False)
-        return file
-
-    def curves(self, path: str | FilePath = "curves.png") -> FilePath:
-        """Draw log density, metric speed and residual over u into a picture; returns the file.
-
-        Raises:
-            UserError: there is such a file already, it cannot be written, or nothing was measured.
-        """
-        file = _new(path)
-        if self.measured is None:
-            raise UserError("curves: this solution was not measured, expected one that was solved.")
-        files.write_image(self._curves(self.measured), file)
-        return file
-
-    def report(self, path: str | FilePath = "report.html", fps: float = 12) -> FilePath:
-        """Write the page that a run leaves: film, frames, curves and summary in one file; returns it.
-
-        Raises:
-            UserError: there is such a file already, it cannot be written, or its name ends otherwise.
-        """
-        file = _new(path)
-        if file.suffix.lower() not in (".html", ".htm"):
-            raise UserError(f"{file}: expected a name in .html: change the name.")
-        page = Run(
-            self.summary,
-            films=[Film(str(self.summary.get("solver", "path")), notebook.mp4(self.frames, fps))],
-            strip=notebook.png(files.strip(self.frames)),
-            first=first_curves(self.first),
-            history=self.history,
-        )
-        files.write_text(file, render(page))
-        return file
-
-    def _curves(self, measured: Measurement) -> Tensor:
-        return draw(measured, self.first, str(self.summary.get("solver", "path")))
-
-    def save(self, folder: str | FilePath, fps: float = 12) -> FilePath:
-        """Write path.safetensors, summary.json, video.mp4, strip.png and frames/; returns the folder.
-
-        Raises:
-            UserError: the folder already holds a run, or cannot be written.
-        """
-        folder = expanded(folder)
-        if (folder / "summary.json").exists():
-            raise UserError(
-                f"{folder} already holds a run, expected a new folder: nothing is overwritten."
-            )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{folder} cannot be made ({error.strerror}): {advice(error, 'give another folder')}."
-            ) from error
-        metadata = {
-            "step": self.summary.get("steps", 0),
-            "finished": True,
-            "alpha": self.summary["alpha"],
-        }
-        files.write_path(folder / "path.safetensors", self.tensors, metadata)
-        files.write_json(folder / "summary.json", self.summary)
-        files.write_video(self.frames, folder / "video.mp4", fps)
-        files.write_frames(self.frames, folder / "frames")
-        files.write_image(files.strip(self.frames), folder / "strip.png")
-        return folder
-
-
-def _new(path: str | FilePath) -> FilePath:
-    file = expanded(path)
-    if file.exists():
-        raise UserError(f"{file} is there already, expected a new file: nothing is overwritten.")
-    return file
-
-
+@_call
 def interpolate(
     start: Any,
     end: Any,
-    prompt_start: str = "",
-    prompt_end: str = "",
+    prompt_start: str | None = "",
+    prompt_end: str | None = "",
     *,
     tolerance: float = 1e-4,
     **settings: Unpack[Settings],
@@ -293,6 +119,7 @@ def interpolate(
     return _run(frames, BoundaryValueSolver, _bending(tolerance), **settings)
 
 
+@_call
 def through(
     images: str | FilePath | Sequence[Any],
     prompts: Sequence[str] = (),
@@ -318,6 +145,7 @@ def through(
     return _run(frames, BoundaryValueSolver, _bending(tolerance), **settings)
 
 
+@_call
 def from_text(
     *prompts: str,
     seeds: Sequence[int] = (),
@@ -330,7 +158,7 @@ def from_text(
     """The geodesic between pictures that the model draws itself, or through more of them.
 
     Args:
-        prompts: what the pictures show, two or more.
+        prompts: what the pictures show, two or more; or a list of them.
         seeds: of their noise, one a prompt; none are 0, 1, 2 … With one seed for all, pictures resemble.
         guidance: classifier-free guidance with which they are drawn; None is the model's usual one.
         closed, rounding, tolerance, settings: as for `through`.
@@ -344,6 +172,7 @@ def from_text(
     return _run(frames, BoundaryValueSolver, _bending(tolerance), **settings)
 
 
+@_call
 def mean(
     images: str | FilePath | Sequence[Any],
     prompts: Sequence[str] = (),
@@ -368,11 +197,12 @@ def mean(
     return _run(_stops(images, prompts), solver, SemiImplicit, **settings)
 
 
+@_call
 def extrapolate(
     start: Any,
     toward: Any = None,
-    prompt: str = "",
-    prompt_toward: str = "",
+    prompt: str | None = "",
+    prompt_toward: str | None = "",
     *,
     velocity: Velocity | None = None,
     length: float = 1.0,
@@ -398,7 +228,7 @@ def extrapolate(
     """
     alone = toward is None
     if alone:
-        frames = point(start) if is_point(start) else image(start, prompt)
+        frames = point(start) if is_point(start) else image(start, prompt or "")
     else:
         frames = _ends(start, toward, prompt, prompt_toward)
     velocity = velocity or (Random(seed=settings.get("seed", 0)) if alone else Toward())
@@ -406,9 +236,10 @@ def extrapolate(
     return _run(frames, solver, Integrator, velocity, **settings)
 
 
+@_call
 def analyse(
     film: str | FilePath,
-    prompt: str = "",
+    prompt: str | None = "",
     *,
     stride: int = 1,
     range: tuple[int, int] | None = None,
@@ -425,14 +256,16 @@ def analyse(
     Raises:
         UserError: one sentence on what is wrong with the input.
     """
-    return _run(clip(film, prompt, stride, range, resize), ClipSolver, SemiImplicit, **settings)
+    return _run(
+        clip(film, prompt or "", stride, range, resize), ClipSolver, SemiImplicit, **settings
+    )
 
 
-def _ends(start: Any, end: Any, prompt_start: str, prompt_end: str) -> Frames:
+def _ends(start: Any, end: Any, prompt_start: str | None, prompt_end: str | None) -> Frames:
     """Two images with their prompts, or two points."""
     if is_point(start) or is_point(end):
         return points(start, end)
-    return pair(start, end, prompt_start, prompt_end)
+    return pair(start, end, prompt_start or "", prompt_end or "")
 
 
 def _stops(
@@ -511,14 +344,23 @@ def _run(
     check_fit(fit := fit or given.fit, anchor := anchor or given.anchor)
     stages = Stages()
     given = replace(given, fit=fit, anchor=anchor)
-    if isinstance(score, str):
-        if score not in FIELDS:
-            raise UserError(f"score: got {score!r}, expected one of {', '.join(FIELDS)}.")
-        score = partial(Score, field=FIELDS[score](), seed=seed)
+    estimate = partial(Score, field=FIELDS[score](), seed=seed) if isinstance(score, str) else score
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    solver = partial(
+        solver,
+        optimizer=optimizer or usual,
+        alpha=alpha,
+        strength=strength,
+        segments=segments,
+        frames=frames,
+    )
+    own: dict[str, Any] = {"velocity": velocity, "functional": functional}
+    # What is somebody's own need not work in the plane.
+    usual_score = partial(Score, field=FIELDS["noise_prediction"]())
+    rehearse({"solver": solver, "score": usual_score, "condition": prompts, **own})
     key = None
     if isinstance(model, str):
-        key = (model, tuple(size) if isinstance(size, list) else size, device)
+        key = (model, size, device)
         model = _by_name(key, scheduler or Scheduler(), condition, given)
     elif scheduler is not None:
         raise UserError("scheduler: the model given has its own, expected None.")
@@ -526,28 +368,20 @@ def _run(
         raise UserError("size: the model given has its own, expected None.")
     context = {"model": model.name, "seed": seed}
     if decoder is None:
-        joins = solver is BoundaryValueSolver
+        joins = solver.func is BoundaryValueSolver
         decoder = partial(plain, colours="ends" if joins else "path")
     built = assemble.assemble(
         model.to(device),
         given,
-        partial(
-            solver,
-            optimizer=optimizer or usual,
-            alpha=alpha,
-            strength=strength,
-            segments=segments,
-            frames=frames,
-        ),
-        score,
+        solver,
+        estimate,
         condition,
         manifold=manifold,
         stages=stages,
-        velocity=velocity,
         timing=timing,
         decoder=decoder,
-        functional=functional,
         metrics=metrics,
+        **own,
         context=context,
     )
     solution = solved(built, device, progress)
@@ -567,8 +401,12 @@ _kept: dict[Key, Any] = {}  # the last one, while nobody uses it
 
 
 def forget() -> None:
-    """Let go of the model that the last call made by its name, and of the memory it takes."""
-    _kept.clear()
+    """Let go of the model that the last call made by its name, and of the memory it takes.
+
+    Where another thread is in a call, once that is over.
+    """
+    with turn():
+        _kept.clear()
 
 
 def _by_name(key: Key, scheduler: Scheduler, condition: MakeCondition, given: Frames | Clip) -> Any:
@@ -596,7 +434,8 @@ def _telling(history: list[dict[str, float]], progress: Progress | None) -> Any:
         if solver.report:
             history.append(dict(solver.report))
             if progress is not None:
-                progress(trainer.global_step, dict(solver.report))
+                with surroundings.theirs():
+                    progress(trainer.global_step, dict(solver.report))
 
     return LambdaCallback(on_train_batch_start=tell, on_train_end=tell)
 

@@ -37,6 +37,9 @@ def test_four_lines(tmp_path, capfd):
     assert json.loads((folder / "summary.json").read_text())["length"] == solution.length
     with pytest.raises(UserError, match="already holds a run"):
         solution.save(folder)
+    again = interpolate(*ENDS, model=ExactModel("ring"), frames=5).save(tmp_path / "again")
+    for file in ("path.safetensors", "strip.png", "video.mp4"):
+        assert (again / file).read_bytes() == (folder / file).read_bytes()
     assert "Trainer" not in "".join(capfd.readouterr())
 
 
@@ -180,10 +183,15 @@ def test_a_model_is_loaded_once(loads, tiny_sd2):
 
 
 def test_a_call_that_fails_keeps_no_model(loads, tiny_sd2):
+    def fail(step, figures):
+        raise RuntimeError("on the way")
+
     interpolate(*ENDS, model=str(tiny_sd2), **FEW)
-    with pytest.raises(UserError, match="segments"):
+    with pytest.raises(UserError, match="segments"):  # before the model is looked at
         interpolate(*ENDS, model=str(tiny_sd2), **FEW | {"segments": 0})
     assert loads == [str(tiny_sd2)]
+    with pytest.raises(RuntimeError, match="on the way"):
+        interpolate(*ENDS, model=str(tiny_sd2), **FEW, progress=fail)
     interpolate(*ENDS, model=str(tiny_sd2), **FEW)
     assert loads == [str(tiny_sd2)] * 2
 

@@ -18,8 +18,9 @@ CORE = Path(geodesic_lightning.__file__).parent
 CALLBACKS = next(p for p in (CORE / "callbacks", CORE.parent / "callbacks") if p.is_dir())
 
 ROOMS = (
-    *("version", "errors", "geometry", "data", "protocols", "models", "score", "functional"),
-    *("integrators", "problems", "optimizers", "decoding", "solvers", "metrics", "report"),
+    *("version", "errors", "caller", "geometry", "data", "protocols", "models", "score"),
+    *("functional", "integrators", "problems", "optimizers", "decoding", "solvers", "metrics"),
+    "report",
     *("trainer", "tracking", "callbacks", "api", "cli", "distance", "benchmark", "ui"),
     *("__init__", "__main__", "aliases"),
 )

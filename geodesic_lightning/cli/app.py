@@ -117,12 +117,13 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     from geodesic_lightning.report.files import write_json
     from geodesic_lightning.score.long_prompts import check_before_loading
     from geodesic_lightning.solvers.assemble import assemble
+    from geodesic_lightning.solvers.rehearsal import rehearse
     from geodesic_lightning.trainer import loop
     from geodesic_lightning.trainer.checkpoint_io import replace
 
     silence()
     parts = parts_of(cfg)
-    rehearse(parts)
+    rehearse(rehearsed(parts))
     check_before_loading(make_model, parts["condition"], frames.prompts)
     parts["metrics"] = instantiate(cfg.metrics)
     loggers = [instantiate(one) for one in cfg.logger.values()]
@@ -236,26 +237,14 @@ def check_model(make_model: Any) -> None:
         check_settings(make_model)
 
 
-def rehearse(parts: dict[str, Any]) -> None:
-    """Put the parts together in the plane, which takes milliseconds.
-
-    Whatever is out of range is refused by the constructors themselves, before a network is loaded.
-    """
-    from geodesic_lightning.data.frames import points
-    from geodesic_lightning.geometry.choose_manifold import CHANNELWISE, automatic
-    from geodesic_lightning.integrators.initial_velocity import Toward
-    from geodesic_lightning.models.exact import ExactModel
-    from geodesic_lightning.solvers.assemble import assemble
-
+def rehearsed(parts: dict[str, Any]) -> dict[str, Any]:
+    """The parts as they are rehearsed: nothing of that is kept."""
     condition = parts["condition"]
-    if "cache" in condition.keywords:  # what is rehearsed is not kept
-        condition = partial(condition, cache=None)
-    parts = parts | {"condition": condition}
-    if parts["velocity"] is not None:  # what it was made from need not fit the plane
-        parts["velocity"] = Toward()
-    if parts["manifold"].func in CHANNELWISE:  # the plane has no channels
-        parts["manifold"] = automatic
-    assemble(ExactModel("gaussian"), points([2.0, 0.0], [0.0, 1.0]), **parts)
+    return (
+        parts | {"condition": partial(condition, cache=None)}
+        if "cache" in condition.keywords
+        else parts
+    )
 
 
 def versions() -> dict[str, str]:

@@ -110,6 +110,43 @@ class Frames:
             )
         return self
 
+    def part(self, numbers: Sequence[int]) -> Frames:
+        """The frames of these numbers alone, in this order."""
+        rows = {
+            field: value[list(numbers)]
+            for field in ("images", "points")
+            if (value := getattr(self, field)) is not None
+        }
+        lists = {
+            field: tuple(value[k] for k in numbers)
+            for field in ("prompts", "names", "pictures", "seeds")
+            if (value := getattr(self, field))
+        }
+        return replace(self, **rows, **lists)
+
+    def firsts(self, size: Size) -> list[int]:
+        """Of each frame the number of the first one that shows the same at this size: its own if none does.
+
+        Points are the same that are so in single precision.
+        """
+        if self.pictures:
+            shown = [resize(one, size, self.fit, self.anchor) for one in self.pictures]
+        else:
+            given = self.points if self.images is None else self.images
+            shown = [] if given is None else list(given.float())
+
+        def equal(i: int, k: int) -> bool:
+            if torch.equal(shown[i], shown[k]):
+                return True
+            two = (self.pictures[i], self.pictures[k]) if self.pictures else None
+            return two is not None and same(*two, size, self.fit, self.anchor)
+
+        found: list[int] = []
+        for k in range(len(self)):
+            earlier = dict.fromkeys(found) if shown else ()
+            found.append(next((i for i in earlier if equal(i, k)), k))
+        return found
+
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """(width, height) of each picture in px; none for points and for tensors."""

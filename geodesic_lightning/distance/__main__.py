@@ -101,8 +101,9 @@ def run(words: Sequence[str]) -> dict[str, Any]:
         "seconds": time.perf_counter() - began,
     }
     write_json(folder / "distance.json", content)
-    shown = frames.at(model.image_size).images
-    write_image(draw(found.distances, plane, names, shown), folder / "distance.png")
+    samples = frames.samples(model.image_size)
+    assert samples is not None, "frames with pictures have images at a size"
+    write_image(draw(found.distances, plane, names, samples[1]), folder / "distance.png")
     show(names, found, folder)
     return content
 
@@ -156,6 +157,7 @@ def said(
     return {
         "names": list(names),
         "files": [str(file) for file in files],
+        "same": [[names[i], names[k]] for k, i in enumerate(found.first) if i != k],
         "alpha": found.alpha,
         "strength": found.strength,
         "distance": distances.matrix.tolist(),
@@ -193,7 +195,7 @@ def show(names: Sequence[str], found: Any, folder: Path) -> None:
     distances = found.distances
     rows = zip(names, distances.log_density.tolist(), distances.matrix.tolist())
     for number, (name, density, row) in enumerate(rows, 1):
-        cells = (f"{value:.4g}" if value else "·" for value in row)
+        cells = ("·" if k == number else f"{value:.4g}" for k, value in enumerate(row, 1))
         table.add_row(f"{number} {name}", f"{density:+.1f}", *cells)
     console = Console(highlight=False)
     console.print(table)

@@ -14,6 +14,9 @@ the paths are shortest. What is left of Δ_ij − (λ_j − λ_i) says how far t
 (or how coarse the paths are): it is reported as `curl`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +29,7 @@ class Distances:
 
     Attributes:
         matrix: D, (n, n), symmetric, 0 on the diagonal.
-        log_density: λ, (n,), nats, of mean 0.
+        log_density: λ, (n,), nats, of mean 0 over different images.
         curl: the largest |Δ_ij − (λ_j − λ_i)|, nats.
         triangle: the largest D_ik/(D_ij + D_jk) − 1 of three images, −1 for two: above 0 the
             inequality is broken by that part.
@@ -36,6 +39,17 @@ class Distances:
     log_density: Tensor
     curl: float
     triangle: float
+
+    def repeated(self, first: Sequence[int]) -> Distances:
+        """Of images some of which are there more than once: image k is number first[k] of these.
+
+        Those that are the same are 0 apart, and no distance depends on how often an image is there.
+        """
+        if list(first) == list(range(len(self.matrix))):
+            return self
+        index = torch.tensor(first)
+        matrix, log_density = self.matrix[index][:, index], self.log_density[index]
+        return Distances(matrix, log_density, self.curl, _triangle(matrix))
 
 
 def distances(lengths: Tensor, rises: Tensor, alpha: float) -> Distances:

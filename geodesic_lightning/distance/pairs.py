@@ -1,5 +1,9 @@
-"""A geodesic between every two of several points, all solved in one batch."""
+"""A geodesic between every two of several points, all solved in one batch.
 
+Images that are the same at the model's size are one point: 0 from each other, and as far as it from others.
+"""
+
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -60,14 +64,16 @@ class Found:
 
     Attributes:
         distances: the matrix and its normalization.
-        numbers: the pairs (i, j), i < j.
+        first: of every image, the number of the first one that is the same.
+        numbers: the pairs (i, j), i < j, of different images, each by its first.
         measured: each pair's path, measured.
         converged: whether each was solved.
-        alpha: α. strength: κ, the mean over pairs.
+        alpha: α. strength: κ, the mean over pairs; NaN where it is asked of no pair.
         evaluations: scores of single latents.
     """
 
     distances: Distances
+    first: list[int]
     numbers: list[tuple[int, int]]
     measured: list[Measurement]
     converged: list[bool]
@@ -100,13 +106,20 @@ def between(
     if len(frames) < 2:
         raise UserError(f"distance: got {len(frames)} image, expected at least 2.")
     model.prepare(frames)
-    frames = frames.at(model.image_size) if frames.pictures else frames
+    first = frames.firsts(model.image_size)
+    different = sorted(set(first))
+    if len(different) == 1:
+        zeros = torch.zeros(len(frames), len(frames), dtype=torch.float64)
+        same = distances(zeros, zeros, 0.0)
+        return Found(same, first, [], [], [], math.nan if alpha is None else alpha, math.nan, 0)
+    kept = frames.part(different)
+    kept = kept.at(model.image_size) if kept.pictures else kept
     blank = model.embed([""])[0]
     condition = Condition(blank, blank)
-    clean = model.encode(frames)
-    if len(clean) != len(frames):
+    clean = model.encode(kept)
+    if len(clean) != len(kept):
         raise UserError(
-            f"distance: model={model.name} has {len(clean)} points of its own for {len(frames)} "
+            f"distance: model={model.name} has {len(clean)} points of its own for {len(kept)} "
             "images: give two images, or another model."
         )
     latents = model.invert(clean, condition(torch.zeros(len(clean)).to(blank))).clone()
@@ -119,9 +132,11 @@ def between(
     for (i, j), found in zip(pairs.numbers, measured):
         lengths[0, i, j] = found.length
         lengths[1, i, j] = found.log_density[-1]
+    between_them = distances(lengths[0], lengths[1], problem.alpha)
     return Found(
-        distances(lengths[0], lengths[1], problem.alpha),
-        pairs.numbers,
+        between_them.repeated([different.index(one) for one in first]),
+        first,
+        [(different[i], different[j]) for i, j in pairs.numbers],
         measured,
         [part.converged for part in made.parts],
         problem.alpha,

@@ -18,13 +18,16 @@ many shots, a fan of velocities from one start, are one batch.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.manifold import Manifold
+from geodesic_lightning.score.finite import refuse_not_finite
 
+WAY_OUT = "give a smaller solver.length or solver.strength"
 PARAMETRIZATIONS = ("euclidean", "metric")
 
 
@@ -81,12 +84,14 @@ class Medium:
         alpha: α ≥ 0.
         manifold: of the curve.
         parametrization: euclidean or metric.
+        estimator: of the score, for what is said where it is no number; None where nobody knows.
     """
 
     score: Callable[[Tensor, Tensor], Tensor]
     alpha: float
     manifold: Manifold
     parametrization: str = "euclidean"
+    estimator: Any = None
 
     def __post_init__(self) -> None:
         if self.parametrization not in PARAMETRIZATIONS:
@@ -98,13 +103,10 @@ class Medium:
         """The score at x (..., d) of the manifold and u (...), made tangent: (..., d). One call."""
         d = x.shape[-1]
         places = torch.as_tensor(u, dtype=x.dtype, device=x.device).expand(x.shape[:-1])
-        found = self.score(x.reshape(-1, d), places.reshape(-1)).to(x.dtype).reshape(x.shape)
-        if not torch.isfinite(found).all():
-            raise UserError(
-                "The score is NaN or infinite on the way: check the model's weights and precision, "
-                "or give a smaller solver.length or solver.alpha."
-            )
-        return self.manifold.proju(x, found)
+        flat, places = x.reshape(-1, d), places.reshape(-1)
+        found = self.score(flat, places).to(x.dtype)
+        refuse_not_finite(found, flat, places, self.estimator, WAY_OUT)
+        return self.manifold.proju(x, found.reshape(x.shape))
 
     def on_manifold(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """The nearest place and tangent to x, v (..., d)."""

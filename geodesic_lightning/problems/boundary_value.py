@@ -21,8 +21,9 @@ from geodesic_lightning.functional.strength import PIECES, Strength, pull
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.geometry.piecewise_path import PiecewisePath
 from geodesic_lightning.problems.evaluation import Evaluation, LegEvaluation
-from geodesic_lightning.problems.scored_path import ScoredPath, refuse_not_finite
+from geodesic_lightning.problems.scored_path import ScoredPath
 from geodesic_lightning.protocols import Functional, Legs, Manifold, Score
+from geodesic_lightning.score.finite import refuse_not_finite
 
 # Times the distance of the ends. A path that bends so far towards a mode is one whose metric changes by e^−20 and more
 # on the way, p^(−α) ≈ e^(−κ·FAR/2): where the density still leads on from there, it leads nowhere.
@@ -100,7 +101,8 @@ class Leg(ScoredPath):
         self.evaluations += len(scores)
         self.rng_step += 1
         try:
-            refuse_not_finite(scores)
+            places = torch.linspace(0, 1, len(points))[1:-1]
+            refuse_not_finite(scores, points[1:-1], self.on_whole(places), self.score)
         except UserError:
             if self.latest is not None:
                 self.path.set_nodes(self.latest.interior)
@@ -191,10 +193,9 @@ class Problem:
             points = [leg.path.baseline(PIECES) for leg in self.legs]
             inner = self.manifold.projx(torch.cat([p[1:-1] for p in points]))
             places = torch.linspace(0, 1, PIECES + 1)[1:-1].to(inner)
-            scores = self._whole.score_at(
-                inner, torch.cat([leg.on_whole(places) for leg in self.legs]), None
-            )
-            refuse_not_finite(scores)
+            whole = torch.cat([leg.on_whole(places) for leg in self.legs])
+            scores = self._whole.score_at(inner, whole, None)
+            refuse_not_finite(scores, inner, whole, self.score)
             self._first = inner, scores
             found = [
                 pull(p, torch.cat([leg.ends[:1].to(s), s, leg.ends[1:].to(s)]), self.manifold)

@@ -55,7 +55,7 @@ class InitialValueProblem:
             alpha = alpha.alpha(self.pull)
         self.alpha = alpha
         self._scored = [ScoredPath(path, score, alpha) for path in self.paths]
-        self.medium = Medium(self._score, alpha, self.path.manifold, parametrization)
+        self.medium = Medium(self._score, alpha, self.path.manifold, parametrization, score)
         self.floor = nats(floor, velocities.shape[-1])
         self.reached = 0.0
         self.profile: tuple[Tensor, Tensor] | None = None

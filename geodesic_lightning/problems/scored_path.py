@@ -10,6 +10,7 @@ from geodesic_lightning.functional import quadrature
 from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.geometry import spline
 from geodesic_lightning.protocols import Legs, Manifold, Score
+from geodesic_lightning.score.finite import refuse_not_finite
 
 COARSE = 0.01  # relative error of the length above which a measurement takes twice the points
 LAST = 1 - 1e-6  # the end of a span, not the beginning of the next
@@ -76,7 +77,7 @@ class ScoredPath:
         scores = points.new_empty(points.shape) if known is None else known.clone()
         if new.any():
             scores[new] = self.score_at(points[new], u[new], None)
-        refuse_not_finite(scores)
+        refuse_not_finite(scores, points, self.on_whole(u), self.score)
         return scores
 
     def measure(self, points: Tensor | None = None, known: Tensor | None = None) -> Measurement:
@@ -100,8 +101,9 @@ class ScoredPath:
         u, knots = torch.linspace(0, 1, len(points)).to(points), spline.chord_knots(points)
         middles = spline.evaluate(points, (knots[1:] + knots[:-1]) / 2, knots=knots)
         middles = self.manifold.projx(middles)
-        between = self.score_at(middles, (u[1:] + u[:-1]) / 2, None)
-        refuse_not_finite(between)
+        halfway = (u[1:] + u[:-1]) / 2
+        between = self.score_at(middles, halfway, None)
+        refuse_not_finite(between, middles, self.on_whole(halfway), self.score)
         fine = quadrature.measure(
             _interleaved(points, middles), _interleaved(scores, between), self.alpha, self.manifold
         )
@@ -113,17 +115,6 @@ class ScoredPath:
             turning=found.turning,
             predicted_excess=found.predicted_excess,
             score_norm=fine.score_norm[::2],
-        )
-
-
-def refuse_not_finite(scores: Tensor) -> None:
-    """Raise UserError where scores (n, d) are not all finite."""
-    bad = int((~torch.isfinite(scores)).any(-1).sum())
-    if bad:
-        raise UserError(
-            f"The score is NaN or infinite at {bad} of {len(scores)} nodes: check the model's weights and precision, "
-            "or where a density of your own is defined, or try a smaller solver.alpha or another noise level; "
-            "the last good nodes are kept."
         )
 
 

@@ -25,6 +25,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from geodesic_lightning.caller.kinds import number, shown
 from geodesic_lightning.data import ffmpeg
 from geodesic_lightning.errors import UserError, advice
 from geodesic_lightning.protocols import AnyPath
@@ -163,7 +164,10 @@ def path_tensors(path: AnyPath) -> dict[str, Tensor]:
 def write_path(
     path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None
 ) -> None:
-    """Named tensors as safetensors; metadata values that are not strings are kept as JSON."""
+    """Named tensors as safetensors, the same bytes for the same content.
+
+    Metadata values that are not strings are kept as JSON.
+    """
     from safetensors.torch import save
 
     copies = {
@@ -175,7 +179,20 @@ def write_path(
         for key, value in (metadata or {}).items()
     }
     with _whole(path) as temporary:
-        temporary.write_bytes(save(copies, metadata=texts))  # a full disk is an OSError then
+        temporary.write_bytes(
+            _in_order(save(copies, metadata=texts))
+        )  # a full disk is an OSError then
+
+
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file with its metadata by name: the library writes them in an order of chance."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
@@ -191,10 +208,16 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors=ESCAPED)
 
 
-def check_fps(fps: float) -> None:
-    """Raise UserError for a speed at which no film can be shown."""
-    if not fps > 0:
-        raise UserError(f"Got {fps} frames per second, expected more than 0: change fps.")
+def check_fps(fps: float) -> float:
+    """The speed of a film as a plain number; UserError for one at which none can be shown."""
+    try:
+        if (found := number(fps)) > 0:
+            return found
+    except TypeError:
+        pass
+    raise UserError(
+        f"fps: got {shown(fps)}, expected a number of frames per second above 0: write fps=12."
+    )
 
 
 class _Sequence:

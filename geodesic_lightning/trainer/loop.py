@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,15 +35,33 @@ def run(trainer: Trainer, solver: Solver, resume: str | None = None) -> dict[str
         resume: a checkpoint to go on from.
 
     Raises:
+        KeyboardInterrupt: it was stopped so, and Lightning has tidied up.
         Unshown: the path was measured, and a callback failed.
     """
     if "fit" in solver.verbs:
-        # Checkpoints hold tensors and plain values: nothing in them is run.
-        trainer.fit(solver, train_dataloaders=Batches(), ckpt_path=resume)
+        with interruptible():
+            # Checkpoints hold tensors and plain values: nothing in them is run.
+            trainer.fit(solver, train_dataloaders=Batches(), ckpt_path=resume)
     try:
-        trainer.validate(solver, dataloaders=[0], verbose=False)
+        with interruptible():
+            trainer.validate(solver, dataloaders=[0], verbose=False)
     except Exception as error:
         if error in solver.unshown:
             raise Unshown(solver.summary()) from error
         raise
     return solver.summary()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside, KeyboardInterrupt stays what it is.
+
+    Lightning makes it a SystemExit, which no `except KeyboardInterrupt` sees; outside of the main thread a
+    ValueError, since it would ignore further signals there.
+    """
+    try:
+        yield
+    except (SystemExit, ValueError) as leaving:
+        if isinstance(leaving.__context__, KeyboardInterrupt):
+            raise leaving.__context__ from None
+        raise

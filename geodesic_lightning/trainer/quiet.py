@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from geodesic_lightning.caller.turn import turn
+
 LOGGERS = ("lightning.pytorch", "lightning.fabric")
 
 
@@ -18,9 +20,9 @@ def silence() -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """The same for a while; the caller's own settings come back."""
-    levels = {name: logging.getLogger(name).level for name in LOGGERS}
-    with warnings.catch_warnings():
+    """The same for a while, in which no other thread is here; the caller's own settings come back."""
+    with turn(), warnings.catch_warnings():
+        levels = {name: logging.getLogger(name).level for name in LOGGERS}
         silence()
         try:
             yield

@@ -85,7 +85,7 @@ VALUES = {
         "condition.steps: got -1, expected at least 0",
     ),
     "radius": (["manifold=sphere", "manifold.radius=-1"], "got -1.0"),
-    "film": (["callbacks=default", "callbacks.video.fps=0"], "Got 0.0 frames per second"),
+    "film": (["callbacks=default", "callbacks.video.fps=0"], "fps: got 0.0, expected a number"),
     "interval": (["callbacks=default", "callbacks.decode.every_n_steps=0"], "every_n_steps = 0"),
     "accelerator": (["trainer.accelerator=nope"], "trainer: You selected an invalid accelerator"),
     "resume": (["resume=nowhere"], "resume: nowhere does not exist"),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from functools import cache, partial
 
 import pytest
 import torch
 from known import exact_problem, random_mixture
 
-from geodesic_lightning.data.frames import Frames
+from geodesic_lightning.data.frames import SHIPPED, Frames
 from geodesic_lightning.distance import between, distances, embed
-from geodesic_lightning.distance.__main__ import images_of
+from geodesic_lightning.distance.__main__ import images_of, run
 from geodesic_lightning.distance.picture import draw
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.functional import optics, quadrature
@@ -155,6 +157,47 @@ def test_pairs_are_solved_in_one_batch_as_each_alone():
 def test_one_image_has_no_distance():
     with pytest.raises(UserError, match="at least 2"):
         joined("mixture", density("mixture").ends[:1])
+
+
+def test_the_same_point_twice_is_no_distance_away_and_changes_no_other():
+    first, second = density("mixture").ends
+    third = (first + second) / 2 + torch.tensor([0.0, 0.4])
+    alone = joined("mixture", torch.stack([first, second, third]))
+    found = joined("mixture", torch.stack([first, second, first, third, second]))
+    order = [0, 1, 0, 2, 1]
+    assert torch.equal(found.distances.matrix, alone.distances.matrix[order][:, order])
+    assert found.distances.matrix[0, 2] == found.distances.matrix[1, 4] == 0
+    assert torch.equal(found.distances.log_density, alone.distances.log_density[order])
+    assert found.first == [0, 1, 0, 3, 1]
+    assert found.numbers == [(0, 1), (0, 3), (1, 3)]
+    assert found.distances.triangle == pytest.approx(0)  # over an image that is there twice
+
+
+def test_one_point_alone_however_often():
+    found = joined("mixture", density("mixture").ends[[0, 0, 0]])
+    assert torch.equal(found.distances.matrix, torch.zeros(3, 3, dtype=torch.float64))
+    assert found.evaluations == 0
+    assert torch.equal(embed(found.distances.matrix).points, torch.zeros(3, 2).double())
+    assert draw(found.distances, embed(found.distances.matrix), ["a", "b", "c"]).isfinite().all()
+
+
+@pytest.mark.parametrize("names", ["aab", "abab", "aa"])
+def test_one_picture_twice(names, tmp_path, tiny_sd2, capsys):
+    files = [tmp_path / f"{name}.png" for name in names]
+    for name, file in zip(names, files):
+        shutil.copy(SHIPPED / f"pair_cat_{'start' if name == 'a' else 'end'}.png", file)
+    words = ["model=diffusers", f"model.pretrained={tiny_sd2}", "solver.segments=3"]
+    words += ["solver.alpha=0.001", f"folder={tmp_path / 'out'}"]
+    run([*map(str, files), *words])
+    said = json.loads((tmp_path / "out" / "distance.json").read_text())
+    matrix = torch.tensor(said["distance"])
+    for i, one in enumerate(names):
+        for k, other in enumerate(names):
+            assert (matrix[i, k] == 0) == (one == other)
+    assert len(said["pairs"]) == len(set(names)) - 1
+    assert len(said["same"]) == len(names) - len(set(names))
+    assert (tmp_path / "out" / "distance.png").stat().st_size > 1000
+    assert " 0" in capsys.readouterr().out
 
 
 # -- the ray ---------------------------------------------------------------------------------------

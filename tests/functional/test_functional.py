@@ -226,8 +226,22 @@ class TestProblem:
     def test_measuring_refuses_it_too(self):
         problem = exact_problem("ring", 8)
         problem.score.model.score = lambda x: x / 0
-        with pytest.raises(UserError, match="NaN or infinite"):
+        with pytest.raises(
+            UserError, match=r"at 9 of 9 nodes, first at the point \[.*\], u = 0 of"
+        ):
             problem.measure()
+
+    def test_of_a_network_the_place_is_said(self):
+        problem = exact_problem("ring", 8)
+        problem.score.model.source = "weights"  # as a network has them
+        right = problem.score.model.score
+        problem.score.model.score = lambda x: right(x).where(x[:, 1:] < 0.5, math.nan)
+        points = torch.stack([torch.linspace(-1, 1, 9), torch.linspace(0, 1, 9)], 1).double()
+        with pytest.raises(UserError) as refused:
+            problem.measure(points)
+        assert "at 5 of 9 nodes, first at u = 0.5 of the path: check the model's weights" in str(
+            refused.value
+        )
 
     @pytest.mark.parametrize("alpha", [-0.1, math.nan, math.inf])
     def test_refuses_an_exponent_that_is_none(self, alpha):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from functools import cache, partial
 
@@ -313,8 +314,23 @@ def spinning(state, u, h, field):
 
 def test_a_score_that_is_not_finite_is_refused():
     field = Medium(lambda x, u: x / 0, 1.0, Euclidean())
-    with pytest.raises(UserError, match="NaN or infinite"):
+    with pytest.raises(
+        UserError, match=r"NaN or infinite at 1 of 1 nodes, first at u = 0 of the path: give"
+    ):
         shoot(torch.ones(1, 3), torch.ones(1, 3), field, 4)
+
+
+def test_where_a_shot_leaves_the_density_is_said():
+    from geodesic_lightning import extrapolate
+
+    def half_plane(x):
+        return torch.log(1 - x[..., 0]) - x[..., 1] ** 2
+
+    with pytest.raises(UserError) as refused:
+        extrapolate([0.0, 0.5], [0.5, 0.25], model=half_plane, length=8, alpha=0.0, segments=8)
+    told = str(refused.value)
+    assert re.search(r"first at the point \[[\d.]+, [-\d.]+\], u = 0\.\d+ of the path", told)
+    assert "weights" not in told
 
 
 # -- against the boundary value problem ------------------------------------------------------------

@@ -147,7 +147,9 @@ def test_shapes_that_are_no_frames_are_refused(tmp_path, shape):
 
 
 def test_frames_per_second_are_positive(tmp_path):
-    with pytest.raises(UserError, match="more than 0"):
+    with pytest.raises(
+        UserError, match=r"fps: got .*, expected a number of frames per second above 0"
+    ):
         write_video(ramp(), tmp_path / "a.mp4", fps=0)
 
 
@@ -173,6 +175,26 @@ def test_a_path_comes_back_bit_for_bit(tmp_path):
     assert json.loads(read["seed"]) == 3
     assert json.loads(read["length"]) is None
     assert len(json.loads(read["u"])) == 6
+
+
+def test_a_path_is_the_same_file_every_time(tmp_path):
+    tensors = {"nodes": torch.arange(6.0).reshape(2, 3), "u": torch.linspace(0, 1, 4)}
+    metadata = {
+        "step": 3,
+        "finished": True,
+        "alpha": 0.1,
+        "name": 'süß "x"\n\x01',
+        "b": "",
+        "a": [1],
+    }
+    written = set()
+    for _ in range(20):
+        write_path(tmp_path / "path.safetensors", tensors, metadata)
+        written.add((tmp_path / "path.safetensors").read_bytes())
+        with safe_open(tmp_path / "path.safetensors", framework="pt") as file:
+            assert torch.equal(file.get_tensor("nodes"), tensors["nodes"])
+            assert file.metadata()["name"] == metadata["name"]
+    assert len(written) == 1
 
 
 def test_json_holds_plain_numbers(tmp_path):

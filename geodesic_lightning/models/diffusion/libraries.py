@@ -14,42 +14,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from geodesic_lightning.caller.turn import turn
+
 PATIENCE = 3.0  # seconds that the hub has for its first answer
 
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Warnings and loading bars of the libraries off, download bars on where there is a terminal."""
+    """Warnings and loading bars of the libraries off, download bars on where there is a terminal.
+
+    Weights are loaded within: no other thread is here meanwhile (caller/turn.py).
+    """
     import diffusers
     import transformers
     from huggingface_hub import utils as hub
 
-    ours, theirs = diffusers.utils.logging, transformers.utils.logging
-    levels = ours.get_verbosity(), theirs.get_verbosity()
-    bars = ours.is_progress_bar_enabled(), theirs.is_progress_bar_enabled()
-    downloads = not hub.are_progress_bars_disabled()
-    client = logging.getLogger("huggingface_hub")  # has a handler of its own beside a run's log
-    propagated, client.propagate = client.propagate, False
-    ours.set_verbosity_error()
-    theirs.set_verbosity_error()
-    ours.disable_progress_bar()
-    theirs.disable_progress_bar()  # the hub's with it
-    if downloads and sys.stderr.isatty():
-        hub.enable_progress_bars()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        client.propagate = propagated
-        ours.set_verbosity(levels[0])
-        theirs.set_verbosity(levels[1])
-        if bars[0]:
-            ours.enable_progress_bar()
-        if bars[1]:
-            theirs.enable_progress_bar()
-        if downloads:
+    with turn():
+        ours, theirs = diffusers.utils.logging, transformers.utils.logging
+        levels = ours.get_verbosity(), theirs.get_verbosity()
+        bars = ours.is_progress_bar_enabled(), theirs.is_progress_bar_enabled()
+        downloads = not hub.are_progress_bars_disabled()
+        client = logging.getLogger("huggingface_hub")  # has a handler of its own beside a run's log
+        propagated, client.propagate = client.propagate, False
+        ours.set_verbosity_error()
+        theirs.set_verbosity_error()
+        ours.disable_progress_bar()
+        theirs.disable_progress_bar()  # the hub's with it
+        if downloads and sys.stderr.isatty():
             hub.enable_progress_bars()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            client.propagate = propagated
+            ours.set_verbosity(levels[0])
+            theirs.set_verbosity(levels[1])
+            if bars[0]:
+                ours.enable_progress_bar()
+            if bars[1]:
+                theirs.enable_progress_bar()
+            if downloads:
+                hub.enable_progress_bars()
 
 
 @cache

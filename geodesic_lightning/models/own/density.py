@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from geodesic_lightning.caller.surroundings import callers_dtype
 from geodesic_lightning.errors import UserError
 from geodesic_lightning.models.exact.density import Density
 from geodesic_lightning.models.own.find import told
@@ -67,7 +68,8 @@ class OwnDensity(Density):
         name, points = self.target.name, tuple(x.shape)
         precision = str(x.dtype).removeprefix("torch.")
         try:
-            found = call(x)
+            with callers_dtype():
+                found = call(x)
         except Exception as error:
             raise UserError(
                 f"model.target: the {what} of {name} fails at points of shape {points}, {precision} on "
