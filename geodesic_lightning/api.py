@@ -387,8 +387,8 @@ def _run(
     solution = solved(built, device, progress)
     if short := built.shortfall:
         simple = optimizer is None and isinstance(built, BoundaryValueSolver)
-        # The line that called the API, past this function, `_lent`'s and that of the API.
-        warnings.warn(short.in_python(simple), NotConvergedWarning, stacklevel=4)
+        # The line that called the API, past this function, `_lent`'s, that of the API and `_call`'s.
+        warnings.warn(short.in_python(simple), NotConvergedWarning, stacklevel=5)
     if key is not None:  # what became of a model in a call that failed, nobody knows
         forget()
         _kept[key] = model

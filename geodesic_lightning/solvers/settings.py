@@ -229,6 +229,7 @@ KINDS = {
         "(height, width) in px, one number for both, 'auto' or None: write size=(512, 768)",
     ),
     "tolerance": Kind(number, f"{NUMBER} above 0: write tolerance=1e-4"),
+    "rounds": Kind(whole, f"{WHOLE} of at least 1: write rounds=30"),
     "closed": Kind(flag, "True or False"),
     "rounding": Kind(number, f"{NUMBER} from 0 to 1: write rounding=0.3"),
     "seeds": Kind(wholes, "whole numbers, one a prompt: write seeds=[0, 1]"),

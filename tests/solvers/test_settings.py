@@ -119,6 +119,9 @@ def begun(step, figures):
     raise Begun
 
 
+@pytest.mark.filterwarnings(
+    "ignore::geodesic_lightning.NotConvergedWarning"
+)  # of values that are taken
 @pytest.mark.parametrize(
     ("function", "name"), EVERY, ids=lambda x: x if isinstance(x, str) else x.__name__
 )
