@@ -15,7 +15,7 @@ ADVICE = {
     errno.EFBIG: "files may not become so large here: raise ulimit -f, or choose a folder on another disk",
     errno.EROFS: "nothing can be written to this disk: choose a folder on another one",
     errno.ENAMETOOLONG: "the name is too long: give a shorter one",
-    errno.EIO: "the disk fails: choose a folder on another one",
+    errno.EIO: "the disk fails: use another one",
     errno.EMFILE: "too many files are open: raise ulimit -n",
 }
 

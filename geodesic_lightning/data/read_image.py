@@ -108,7 +108,8 @@ def read_image(source: Picture, name: str = "the picture") -> Image.Image:
 def _content(source: Any, name: str) -> tuple[Path | io.BytesIO, str]:
     """A file on this machine, or the content of one, and what messages call it."""
     if source is None or (isinstance(source, str | os.PathLike) and not is_address(source)):
-        return _file(source), printable(str(source))
+        path = os.fsdecode(source or "")
+        return _file(path), printable(path)
     if is_address(source):
         name, data = source.strip(), fetched(source)
     elif isinstance(source, Bytes):
@@ -159,19 +160,24 @@ class _Damaged(UserError):
         )
 
 
-def _file(source: str | os.PathLike[Any] | None) -> Path:
+def _file(source: str) -> Path:
     """The file itself, there and not empty."""
-    if source is None or not str(source).strip():
+    if not source.strip():
         raise UserError("Got no image path, expected an image file: give two paths.")
     path = expanded(source)
     try:
         if path.is_dir():
             raise UserError(f"{source} is a folder, expected an image file: give a file in it.")
         if not path.exists():
-            if kind := re.match(r"\s*(\w{2,}):/{1,2}", str(source)):
+            if kind := re.match(r"\s*(\w{2,}):/{1,2}", source):
+                helps = (
+                    f"write it as text, {kind[1]}://…"  # a path has lost a slash of it
+                    if kind[1].lower() in ("http", "https")
+                    else "save the picture on this machine and give its path"
+                )
                 raise UserError(
-                    f"{source} is an address of {kind[1]}:, expected a path, or an address of http or https: save "
-                    "the picture on this machine and give its path."
+                    f"{source} is an address of {kind[1]}:, expected a file's path, or an http or https address as "
+                    f"text: {helps}."
                 )
             raise UserError(f"{source} does not exist, expected an image file: check the path.")
         if not path.is_file():
@@ -187,7 +193,7 @@ def _file(source: str | os.PathLike[Any] | None) -> Path:
         raise UserError(
             f"{source} cannot be read ({reason}): {advice(error, 'check the path and its permissions')}."
         ) from error
-    _refuse_raw(path.name, str(source))
+    _refuse_raw(path.name, source)
     return path
 
 

@@ -84,6 +84,8 @@ def test_every_kind_of_path(tmp_path):
         assert is_the_picture(read_image(given))
         assert name_of(given, "") == "a.png"
     assert len(keyframes([OtherPath(path), png(3)])) == 2
+    with pytest.raises(UserError, match=r"^nowhere/a\.png does not exist"):
+        read_image(OtherPath("nowhere/a.png"))
 
 
 def test_a_raw_file_of_a_camera_is_one_however_it_is_given(tmp_path):
@@ -102,8 +104,9 @@ WRONG = {
     "no picture": (b"words" * 9, "the picture is not an image that can be read"),
     "half of one": (png()[:300], "the picture is damaged"),
     "text": (io.StringIO("words"), "the picture is open as text, expected bytes"),
-    "a file of this machine": ("file:///etc/hostname", "is an address of file:, expected a path, or"),
+    "a file of this machine": ("file:///etc/hostname", "is an address of file:, expected a file's path"),
     "an address of another kind": ("ftp://host/a.png", "is an address of ftp:"),
+    "an address as a path": (Path("https://host/a.png"), "write it as text, https://…"),
 }  # fmt: skip
 
 
