@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from importlib.util import find_spec
 
-__all__ = ["ADVICE", "NotConvergedWarning", "UserError", "advice", "require"]
+__all__ = ["ADVICE", "NotConvergedWarning", "UserError", "advice", "out_of_memory", "require"]
 
 
 # What helps, by what the system says; where it says something else, whoever asked knows better.
@@ -18,6 +18,8 @@ ADVICE = {
     errno.EIO: "the disk fails: use another one",
     errno.EMFILE: "too many files are open: raise ulimit -n",
 }
+# What torch says where a device or the machine had no memory left; its own error is for GPUs alone.
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
 class UserError(ValueError):
@@ -42,3 +44,11 @@ def require(package: str, sentence: str) -> None:
     """
     if find_spec(package) is None:
         raise UserError(sentence)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """A device or the machine had no memory left."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in NO_MEMORY)

@@ -27,7 +27,7 @@ from omegaconf.errors import (
 )
 
 from geodesic_lightning.cli.words import quoted
-from geodesic_lightning.errors import UserError, advice
+from geodesic_lightning.errors import UserError, advice, out_of_memory
 from geodesic_lightning.report.terminal import shown
 
 QUOTING = (
@@ -187,8 +187,16 @@ def _file(error: OSError) -> str | None:
 def _by_name(error: Exception) -> str | None:
     """Errors of libraries that are too heavy to import for their names."""
     name = type(error).__name__
-    if name == "OutOfMemoryError":
-        return "The GPU is out of memory: give a smaller model.batch_size."
+    if out_of_memory(error):
+        where = (
+            "this machine"
+            if isinstance(error, MemoryError) or "CPU" in str(error)
+            else "the device"
+        )
+        return (
+            f"There is no memory left on {where}: take a smaller model.size, fewer solver.frames or "
+            "solver.segments, model.batch_size=1, or model.vae_tiling=true."
+        )
     if name == "MisconfigurationException":
         return f"trainer: {_first_line(error)}."
     if type(error).__module__.startswith("wandb"):

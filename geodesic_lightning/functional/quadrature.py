@@ -101,16 +101,19 @@ def _integrate(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold)
     half = np.diff(knots)[:, None] / 2
     slope, speed = _along(points, scores, manifold, knots, knots[:-1, None] + half * (GAUSS + 1))
     log_density = np.concatenate([[0.0], np.cumsum(half[:, 0] * (slope @ WEIGHTS))])
-    metric_speed = speed * np.exp(-alpha * (log_density[:-1, None] + half * (slope @ PARTIAL.T)))
     weights = half * WEIGHTS
-    return _Integrals(
-        knots,
-        log_density,
-        _along(points, scores, manifold, knots, knots)[1] * np.exp(-alpha * log_density),
-        float((weights * metric_speed).sum()),
-        float((weights * metric_speed**2).sum()),
-        float((weights * speed).sum()),
-    )
+    with np.errstate(over="ignore"):  # at an exponent beyond all measure the length is infinite
+        metric_speed = speed * np.exp(
+            -alpha * (log_density[:-1, None] + half * (slope @ PARTIAL.T))
+        )
+        return _Integrals(
+            knots,
+            log_density,
+            _along(points, scores, manifold, knots, knots)[1] * np.exp(-alpha * log_density),
+            float((weights * metric_speed).sum()),
+            float((weights * metric_speed**2).sum()),
+            float((weights * speed).sum()),
+        )
 
 
 def _along(

@@ -22,7 +22,7 @@ from geodesic_lightning.protocols import (
     Model,
 )
 from geodesic_lightning.score.condition import Condition
-from geodesic_lightning.solvers.base import Solver
+from geodesic_lightning.solvers.base import Solver, check_memory
 from geodesic_lightning.solvers.layouts import view
 from geodesic_lightning.solvers.stages import Stages
 
@@ -90,6 +90,7 @@ def assemble(
     else:
         laid = kind.layout(model, frames, condition, manifold, decoder)
         built = solver(laid.path, score(model, laid.condition), laid.decoder, **laid.own, **rest)
+    check_memory(model, built.segments, built.frame_count)
     if metrics is not None:
         metrics.check(built)
     stages.enter("rest")

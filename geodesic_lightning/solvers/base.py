@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import lightning as L
@@ -14,9 +15,10 @@ from geodesic_lightning.functional.length import DensityLength
 from geodesic_lightning.functional.optics import reading
 from geodesic_lightning.functional.quadrature import Measurement
 from geodesic_lightning.functional.strength import Strength
+from geodesic_lightning.models import memory
 from geodesic_lightning.problems.boundary_value import Problem
 from geodesic_lightning.problems.initial_value import InitialValueProblem
-from geodesic_lightning.protocols import AnyPath, Decoder, Functional, Metrics, Score
+from geodesic_lightning.protocols import AnyPath, Decoder, Functional, Metrics, Model, Score
 from geodesic_lightning.solvers import layouts
 from geodesic_lightning.solvers.film import Film
 from geodesic_lightning.solvers.scalars import FINAL, STEP
@@ -25,6 +27,8 @@ from geodesic_lightning.solvers.stages import Stages
 
 SHOWN = 1 / 16  # of a run's own passes: what films on the way, and those to compare with, may take
 MOST, FEWEST = 9, 3  # frames of such a film
+MANY = 100_000  # segments, or frames: an hour of film has fewer
+FEW = 1000
 
 
 class Solver(L.LightningModule):
@@ -77,10 +81,7 @@ class Solver(L.LightningModule):
     ) -> None:
         super().__init__()
         self.name = name or self.name
-        if segments < 2:
-            raise UserError(f"solver.segments: got {segments}, expected at least 2.")
-        if frames < 2:
-            raise UserError(f"solver.frames: got {frames}, expected at least 2.")
+        check_counts(segments, frames)
         if not (self.bends or functional is None or isinstance(functional, DensityLength)):
             raise UserError(
                 f"functional={functional.name}: solver={self.name} knows the density's own alone: "
@@ -316,6 +317,31 @@ class Solver(L.LightningModule):
                 self.path.points(), self.problem.alpha, self.path.manifold
             ),
         }
+
+
+def check_counts(segments: int, frames: int) -> None:
+    """Raise UserError for fewer segments or frames than a path has, or more than MANY."""
+    for name, count in (("segments", segments), ("frames", frames)):
+        if not 2 <= count <= MANY:
+            bound = "at least 2" if count < 2 else f"at most {MANY:,}"
+            raise UserError(f"solver.{name}: got {count}, expected {bound}.")
+
+
+def check_memory(model: Model, segments: int, frames: int) -> None:
+    """Raise UserError where so many nodes, or frames, of a model cannot fit into memory.
+
+    A node has a score and a former place beside it; a frame is three floats a pixel. Up to FEW any may be
+    tried.
+    """
+    size = model.image_size
+    height, width = (size, size) if isinstance(size, int) else size
+    for what, count, numbers in (
+        (f"solver.segments={segments}: a path", segments, 3 * prod(model.latent_shape)),
+        (f"solver.frames={frames}: a film", frames, 3 * height * width),
+    ):
+        if count > FEW:
+            images = f"{what} of images of [{height},{width}] px"
+            memory.require(4.0 * count * numbers, model.device, images, "take fewer")
 
 
 def measured_by(score: Score) -> str:

@@ -21,7 +21,7 @@ from geodesic_lightning.problems.initial_value import InitialValueProblem
 from geodesic_lightning.protocols import Decoder, Manifold, Score
 from geodesic_lightning.score.condition import Condition
 from geodesic_lightning.solvers import shortfall
-from geodesic_lightning.solvers.base import exponent
+from geodesic_lightning.solvers.base import check_counts, exponent
 from geodesic_lightning.solvers.iterative import IterativeSolver
 from geodesic_lightning.solvers.shortfall import Shortfall
 
@@ -80,8 +80,7 @@ class InitialValueSolver(IterativeSolver):
     ) -> None:
         if length == 0 or not abs(length) < float("inf"):
             raise UserError(f"solver.length: got {length}, expected a number other than 0.")
-        if segments < 2:
-            raise UserError(f"solver.segments: got {segments}, expected at least 2.")
+        check_counts(segments, frames)
         along = Along(condition, launch.prompt, launch.prompt_rate * length)
         velocities = length * launch.unit * launch.directions
         start = launch.start.flatten().expand_as(velocities)

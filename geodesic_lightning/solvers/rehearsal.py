@@ -28,4 +28,6 @@ def rehearse(parts: dict[str, Any]) -> None:
         parts = parts | {"velocity": Toward()}
     if getattr(parts.get("manifold"), "func", None) in CHANNELWISE:  # the plane has no channels
         parts = parts | {"manifold": automatic}
-    assemble(ExactModel("gaussian"), points([2.0, 0.0], [0.0, 1.0]), **parts)
+    plane = ExactModel("gaussian")
+    plane.image_size = 1  # its pictures are not those of the run
+    assemble(plane, points([2.0, 0.0], [0.0, 1.0]), **parts)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from geodesic_lightning.errors import UserError
+from geodesic_lightning.errors import UserError, out_of_memory
 
 log = logging.getLogger("geodesic_lightning")
 
@@ -49,20 +49,20 @@ class Chunks:
             try:
                 done.append(call(*(t[at : at + self.size] for t in tensors)))
                 at += self.size
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
                 self._halve(error)
         return done[0] if len(done) == 1 else torch.cat(done)
 
-    def _halve(self, error: RuntimeError) -> None:
+    def _halve(self, error: Exception) -> None:
         if not self.auto or self.size == 1:
             raise UserError(
                 f"Out of memory at {self.what}={self.size}: "
                 + (
                     "take a smaller number or auto"
                     if self.size > 1
-                    else "take a smaller model.dtype"
+                    else "take a smaller model.size or model.dtype"
                 )
                 + ", model.offload=true, or model.attention_slicing=true and model.vae_tiling=true."
             ) from error
@@ -70,13 +70,3 @@ class Chunks:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         log.warning("Out of memory: going on with %s=%d; nothing is lost.", self.what, self.size)
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """A device or the machine had no memory left."""
-    text = str(error).lower()
-    return (
-        isinstance(error, torch.OutOfMemoryError)
-        or "can't allocate memory" in text
-        or "out of memory" in text
-    )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from geodesic_lightning.data.paths import expanded
 from geodesic_lightning.errors import UserError, require
@@ -140,22 +140,31 @@ def _merge(pipeline: Any, file: Path, scale: float) -> bool:
     places = by_place(pipeline, converted(pipeline, dict(given)))
     check_places(pipeline, places, file)
     changed = _watched(layer_of(pipeline, key) for key in places)
-    for name, magnitude in magnitudes.items():
-        layer = name.removesuffix(MAGNITUDE)
-        down, up = (given.pop(f"{layer}.lora_{way}.weight", None) for way in ("down", "up"))
-        place = next((key for key, value in places.items() if value is down), None)
-        if place is None or down is None or up is None:
-            raise UserError(
-                f"model.lora: {file} has magnitudes ({name}) that belong to no pair of lora_down and lora_up "
-                "of a Stable Diffusion 1, 2 or XL, where they are read in this layout: give the file in "
-                "diffusers' layout (lora_magnitude_vector), or null."
-            )
-        dora.merge(layer_of(pipeline, place), down, up, magnitude, scale)
+    pairs = [_pair(pipeline, given, places, name, file) for name in magnitudes]
+    for (layer, down, up), magnitude in zip(pairs, magnitudes.values()):
+        dora.merge(layer, down, up, magnitude, scale)
     if not in_kohyas:  # diffusers wants the file itself, whose metadata tell the scale
         _fuse(pipeline, scale, str(file.parent), weight_name=file.name, use_safetensors=True)
     elif given:
         _fuse(pipeline, scale, given)
     return changed()
+
+
+def _pair(
+    pipeline: Any, given: dict[str, Tensor], places: dict[str, Tensor], name: str, file: Path
+) -> tuple[nn.Module, Tensor, Tensor]:
+    """The layer of a magnitude of that name, and its two factors, which are taken from those given."""
+    layer = name.removesuffix(MAGNITUDE)
+    down, up = (given.pop(f"{layer}.lora_{way}.weight", None) for way in ("down", "up"))
+    place = next((key for key, value in places.items() if value is down), "")
+    found = layer_of(pipeline, place)
+    if found is None or down is None or up is None:
+        raise UserError(
+            f"model.lora: {file} has magnitudes ({name}) that belong to no pair of lora_down and lora_up "
+            "of a Stable Diffusion 1, 2 or XL, where they are read in this layout: give the file in "
+            "diffusers' layout (lora_magnitude_vector), or null."
+        )
+    return found, down, up
 
 
 def _fuse(pipeline: Any, scale: float, weights: Any, **options: Any) -> None:

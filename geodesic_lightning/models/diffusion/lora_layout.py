@@ -59,7 +59,7 @@ def by_place(pipeline: Any, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         convert_unet_state_dict_to_peft,
     )
 
-    found = {}
+    found: dict[str, Tensor] = {}
     for part in {key.partition(".")[0] for key in weights}:
         own = {k.partition(".")[2]: v for k, v in weights.items() if k.partition(".")[0] == part}
         if part.startswith("text_encoder"):

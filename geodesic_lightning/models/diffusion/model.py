@@ -23,11 +23,12 @@ from torch import Tensor
 from geodesic_lightning.data.clip import Clip
 from geodesic_lightning.data.frames import Frames
 from geodesic_lightning.errors import UserError
-from geodesic_lightning.models import parallel
+from geodesic_lightning.models import memory, parallel
 from geodesic_lightning.models import samplers as ode
 from geodesic_lightning.models.cost import passes_down
 from geodesic_lightning.models.diffusion import loading
 from geodesic_lightning.models.diffusion import noise_schedule as levels
+from geodesic_lightning.models.diffusion.activations import decoding_bytes, network_bytes
 from geodesic_lightning.models.diffusion.batching import Chunks
 from geodesic_lightning.models.diffusion.compiler import check_compiler
 from geodesic_lightning.models.diffusion.embeddings import add_embeddings, read_embeddings
@@ -277,17 +278,39 @@ class DiffusionModel:
         """Look at frames before they are encoded: take their shape if size is auto.
 
         A crop is said, and so are pictures that the model cannot know, one line each.
+
+        Raises:
+            UserError: one image of that size cannot fit into memory.
         """
         if self._auto_size and frames.sizes:
             network = self._network
             size = own_shape(frames.sizes, self._own_size, network.multiple, network.most)
             self._resize(size)
             self._begin_chunks()
+        self._check_memory()
         if said := frames.cropped(self.image_size):
             more = "" if self._auto_size else ", model.size=auto takes the pictures' own shape"
             log.warning("%s%s.", said, more)
         if self.knows is not None and (said := self._unknown(frames, self.knows)):
             log.warning(said)
+
+    def _check_memory(self) -> None:
+        """Refuse a size at which one image cannot fit; that of the model itself always may be tried."""
+        (height, width), own = self.image_size, self._own_size
+        if height * width <= own[0] * own[1]:
+            return
+        image = f"model.size: an image of [{height},{width}] px"
+        smaller = "take a smaller model.size"
+        decoding = decoding_bytes(self._vae, self.image_size)
+        memory.require(
+            decoding,
+            self.device,
+            f"{image} in the autoencoder",
+            f"{smaller}, or model.vae_tiling=true",
+        )
+        memory.require(
+            network_bytes(self._network), self.device, f"{image} in the network", smaller
+        )
 
     def _unknown(self, frames: Frames | Clip, knows: float) -> str:
         """The sentence on pictures that the VAE does not give back; at the model's own size."""

@@ -17,13 +17,14 @@ from geodesic_lightning.errors import UserError
 __all__ = ["given_size", "own_shape"]
 
 NEAR = (0.7, 1.4)  # of the model's own number of pixels
+LONGEST = 16_384  # px of a side: H.264 has no wider films
 
 
 def given_size(size: Any) -> tuple[int, int] | str | None:
     """model.size as (H, W), "auto" or None.
 
     Raises:
-        UserError: it is none of these.
+        UserError: it is none of these, or has a side of more than LONGEST px.
     """
     if size is None or size == "auto":
         return size
@@ -33,6 +34,11 @@ def given_size(size: Any) -> tuple[int, int] | str | None:
         raise UserError(
             f"model.size: got {size}, expected [height,width] in px, auto or null: write for example "
             "model.size=[512,768]."
+        )
+    if max(sides) > LONGEST:
+        raise UserError(
+            f"model.size: got [{sides[0]},{sides[1]}], expected at most {LONGEST} px a side: take a smaller "
+            "one, for example model.size=[512,768]."
         )
     return int(sides[0]), int(sides[1])
 
