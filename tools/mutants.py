@@ -168,7 +168,7 @@ def run(
         sys.exit("\n".join(["These mutants no longer apply, write them anew:", *faults]))
     with tempfile.TemporaryDirectory(prefix="mutants-") as place:
         copy = Path(place).resolve()
-        known = {"tree": copied(root, copy), "whole": whole, "mutants": {}}
+        known: dict[str, Any] = {"tree": copied(root, copy), "whole": whole, "mutants": {}}
         if output.exists():
             former = json.loads(output.read_text(encoding="utf-8"))
             if (former["tree"], former["whole"]) != (known["tree"], whole):

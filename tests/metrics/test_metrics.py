@@ -63,6 +63,12 @@ class TestCrossfade:
         a, b = self.pictures(2)
         assert crossfade(torch.stack([a, a, b]), a, b) == 0.0
 
+    @pytest.mark.parametrize("beyond", [-0.5, 1.5])
+    def test_of_what_lies_beyond_an_end_is_0(self, beyond):
+        """No blend of the two: the nearest one is that end alone."""
+        a, b = self.pictures(2)
+        assert crossfade(torch.lerp(a, b, beyond)[None], a, b) == pytest.approx(0.0, abs=1e-9)
+
     def test_of_a_third_picture_is_what_noise_shares_with_noise(self):
         """Three unrelated details: the nearest blend is halfway, and saves a quarter.
 
