@@ -162,7 +162,14 @@ def test_killed_again_and_again_it_ends_with_the_nodes_of_the_run_that_never_sto
     rest, code = runs(former=former)
     assert code == 0, (tmp_path / "said").read_text()
     assert torch.equal(nodes(rest), nodes(whole))
-    for name in ("steps", "score_evaluations", "length", "converged"):
+    for name in (
+        "steps",
+        "score_evaluations",
+        "length",
+        "length_start",
+        "converged",
+        "not_converged",
+    ):
         assert summary(rest)[name] == summary(whole)[name]
 
 
