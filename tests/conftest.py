@@ -42,15 +42,22 @@ LOGGERS = [
     for name in ("root", "geodesic_lightning", "hydra", "lightning.pytorch", "lightning.fabric")
 ]
 
+# What a person or a build server may ask of every program: colours in a log, another width, more warnings.
+WISHES = (
+    "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES", "PYTHONWARNINGS",
+)  # fmt: skip
+
 
 @contextmanager
 def as_before() -> Iterator[None]:
     """What a run changes for its whole process begins as new, and is undone: no test is another's past.
 
-    That is the random state, the environment, the folder, signals, logging, Hydra's present job, and the
-    threads and the precision that torch computes with.
+    That is the random state, the environment (without anybody's wishes), the folder, signals, logging,
+    Hydra's present job, and the threads and the precision that torch computes with.
     """
     environment, folder = dict(os.environ), os.getcwd()
+    for name in WISHES:
+        os.environ.pop(name, None)
     signals = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     logged = [(one, one.level, one.handlers[:]) for one in LOGGERS]
     random.seed(0)

@@ -51,13 +51,8 @@ def home(tmp_path_factory):
 def environment(address: str, home: Path, **more: str) -> dict[str, str]:
     """A newcomer's, to whom the hub is at that address."""
     strange = (
-        "HF_",
-        "HUGGINGFACE_",
-        "HUGGING_FACE_",
-        "TRANSFORMERS_",
-        "DIFFUSERS_",
-        "RANK",
-        "LOCAL_RANK",
+        *("HF_", "HUGGINGFACE_", "HUGGING_FACE_", "TRANSFORMERS_", "DIFFUSERS_"),
+        *("RANK", "LOCAL_RANK", "PYTHONWARNINGS"),
     )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
     quiet = {"HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
