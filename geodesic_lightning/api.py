@@ -12,7 +12,12 @@
     extrapolate   shoot from one image, towards another, past a solved path, or anywhere
     analyse       is a clip a geodesic?
 
-All take the settings of `Settings` by name.
+All take the settings of `Settings` by name; what is wrong with one is said before anything is loaded.
+
+Calls of several threads wait for one another, since libraries patch torch while a model is loaded; a progress callback
+may call again, but must not wait for another thread that does. A call computes in float32 on the device it is
+given, whatever the caller's autocast, default dtype, default device and grad mode are, and leaves them, random
+states, warnings filters and signal handlers as they were. Ctrl-C is a KeyboardInterrupt.
 """
 
 from collections.abc import Callable, Sequence

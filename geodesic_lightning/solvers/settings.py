@@ -58,7 +58,7 @@ class Settings(TypedDict, total=False):
 
     Attributes:
         model: "embedded" (the default: the shipped model of drawn cats), a diffusers folder or hub
-            id, a loaded diffusers pipeline, which is given back as it came, a log density of your own
+            id, a loaded diffusers pipeline, which is given back as it came and is not to be used meanwhile, a log density of your own
             (docs/own_density.md), whose images are points, or a model object with the same verbs. The last
             one made by its name is kept for the next call with the same name, size and device; `forget()`
             lets it go.

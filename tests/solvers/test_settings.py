@@ -108,6 +108,7 @@ def loads(monkeypatch):
         return load(source)
 
     monkeypatch.setattr(loading, "load", counted)
+    forget()
     return found
 
 
