@@ -170,6 +170,10 @@ def from_text(
     Raises:
         UserError: one sentence on what is wrong with the input.
     """
+    if len(prompts) < 2:
+        raise UserError(
+            f"prompts: got {len(prompts)}, expected two or more: write from_text('a cat', 'a dog')."
+        )
     frames = prompts_alone(
         prompts=prompts, seeds=seeds, closed=closed, rounding=rounding, guidance=guidance
     )

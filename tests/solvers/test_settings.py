@@ -247,6 +247,16 @@ def test_a_setting_that_there_is_not():
     sentence(refused, "mean() got", "leave it out.")
 
 
+@pytest.mark.parametrize(
+    "prompts", [(), ("a cat",), (["a cat"],), (7, "a cat"), (["a cat", None],)]
+)
+def test_prompts_that_join_nothing(prompts, loads):
+    with pytest.raises(UserError) as refused:
+        from_text(*prompts)
+    sentence(refused, "prompts: got")
+    assert not loads
+
+
 def test_what_python_says_of_missing_arguments_stays():
     with pytest.raises(TypeError, match=r"interpolate\(\) missing a required argument: 'end'"):
         interpolate(CATS[0])
