@@ -12,7 +12,13 @@
     extrapolate   shoot from one image, towards another, past a solved path, or anywhere
     analyse       is a clip a geodesic?
 
-All take the settings of `Settings` by name, and warn of a path that did not converge (NotConvergedWarning).
+All take the settings of `Settings` by name; what is wrong with one is said before anything is loaded. They warn of a
+path that did not converge (NotConvergedWarning).
+
+Calls of several threads wait for one another, since libraries patch torch while a model is loaded; a progress callback
+may call again, but must not wait for another thread that does. A call computes in float32 on the device it is
+given, whatever the caller's autocast, default dtype, default device and grad mode are, and leaves them, random
+states, warnings filters and signal handlers as they were. Ctrl-C is a KeyboardInterrupt.
 """
 
 import warnings
@@ -166,6 +172,10 @@ def from_text(
     Raises:
         UserError: one sentence on what is wrong with the input.
     """
+    if len(prompts) < 2:
+        raise UserError(
+            f"prompts: got {len(prompts)}, expected two or more: write from_text('a cat', 'a dog')."
+        )
     frames = prompts_alone(
         prompts=prompts, seeds=seeds, closed=closed, rounding=rounding, guidance=guidance
     )

@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -112,12 +113,12 @@ class Frames:
 
     def part(self, numbers: Sequence[int]) -> Frames:
         """The frames of these numbers alone, in this order."""
-        rows = {
+        rows: dict[str, Any] = {
             field: value[list(numbers)]
             for field in ("images", "points")
             if (value := getattr(self, field)) is not None
         }
-        lists = {
+        lists: dict[str, Any] = {
             field: tuple(value[k] for k in numbers)
             for field in ("prompts", "names", "pictures", "seeds")
             if (value := getattr(self, field))

@@ -10,7 +10,8 @@ import difflib
 import inspect
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypedDict
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import torch
 
@@ -58,10 +59,10 @@ class Settings(TypedDict, total=False):
 
     Attributes:
         model: "embedded" (the default: the shipped model of drawn cats), a diffusers folder or hub
-            id, a loaded diffusers pipeline, which is given back as it came, a log density of your own
-            (docs/own_density.md), whose images are points, or a model object with the same verbs. The last
-            one made by its name is kept for the next call with the same name, size and device; `forget()`
-            lets it go.
+            id, a loaded diffusers pipeline, which is given back as it came and which nobody else uses
+            meanwhile, a log density of your own (docs/own_density.md), whose images are points, or a model
+            object with the same verbs. The last one made by its name is kept for the next call with the same
+            name, size and device; `forget()` lets it go.
         score: noise_prediction, contrast, sds or nfsd; or a maker (model, condition) → Score.
         strength: how hard the density pulls at the path: the angle, radians ≥ 0, by which it asks the straightest way
             to turn (functional/strength.py); None is the default, 1.5.
@@ -107,7 +108,8 @@ class Settings(TypedDict, total=False):
     size: int | tuple[int, int] | str | None
 
 
-class Kind(NamedTuple):
+@dataclass(frozen=True)
+class Kind:
     """What a setting may be.
 
     Attributes:

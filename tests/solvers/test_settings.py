@@ -108,6 +108,7 @@ def loads(monkeypatch):
         return load(source)
 
     monkeypatch.setattr(loading, "load", counted)
+    forget()
     return found
 
 
@@ -247,6 +248,16 @@ def test_a_setting_that_there_is_not():
     with pytest.raises(UserError) as refused:
         mean(CATS, wqxz=1)
     sentence(refused, "mean() got", "leave it out.")
+
+
+@pytest.mark.parametrize(
+    "prompts", [(), ("a cat",), (["a cat"],), (7, "a cat"), (["a cat", None],)]
+)
+def test_prompts_that_join_nothing(prompts, loads):
+    with pytest.raises(UserError) as refused:
+        from_text(*prompts)
+    sentence(refused, "prompts: got")
+    assert not loads
 
 
 def test_what_python_says_of_missing_arguments_stays():
