@@ -45,6 +45,8 @@ def why(error: BaseException, local_files_only: bool = False) -> str:
         "LocalEntryNotFoundError",
     }:
         return "no connection to the hub, and not in this machine's cache"
+    if "UnpicklingError" in names or "weights only load failed" in text.lower():
+        return "pickled weights with more than numbers, which could run code: they were not opened"
     if "meta tensor" in text:  # where diffusers found none to fill a layer with
         return "weights are missing: it lacks some that this architecture has, take the whole file"
     if isinstance(error, ImportError):
