@@ -15,8 +15,11 @@ from typing import Any
 
 import yaml
 
+from geodesic_lightning.errors import UserError
+
 NAME = "settings.yaml"
 HYDRAS = Path(".hydra")
+KEYS = {"overrides", "choices", "config"}
 FILES = (NAME, HYDRAS / "overrides.yaml")
 
 __all__ = ["choices", "config", "is_told", "overrides", "run_folders", "write"]
@@ -39,14 +42,14 @@ def write(
 
 def overrides(folder: Path) -> list[str] | None:
     """What was typed for the run in this folder; None where that is not known."""
-    own = _read(folder / NAME)
+    own = _own(folder)
     found = own["overrides"] if own else _read(folder / HYDRAS / "overrides.yaml")
     return None if found is None else [str(word) for word in found]
 
 
 def choices(folder: Path) -> dict[str, str]:
     """The choice of every group of that run; empty where it is not known."""
-    if own := _read(folder / NAME):
+    if own := _own(folder):
         return own["choices"]
     content = _read(folder / HYDRAS / "hydra.yaml") or {}
     return content.get("hydra", content).get("runtime", {}).get("choices", {})
@@ -54,7 +57,7 @@ def choices(folder: Path) -> dict[str, str]:
 
 def config(folder: Path) -> dict[str, Any]:
     """The whole configuration of that run; empty where it is not known."""
-    own = _read(folder / NAME)
+    own = _own(folder)
     return (own["config"] if own else _read(folder / HYDRAS / "config.yaml")) or {}
 
 
@@ -69,6 +72,25 @@ def run_folders(sweep: Path) -> set[Path]:
     return found | {file.parent.parent for file in sweep.glob(f"**/{HYDRAS / 'overrides.yaml'}")}
 
 
+def _own(folder: Path) -> dict[str, Any] | None:
+    """The content of settings.yaml; None where a run has none."""
+    content = _read(folder / NAME)
+    if content is not None and not (isinstance(content, dict) and set(content) >= KEYS):
+        raise UserError(_unreadable(folder / NAME))
+    return content
+
+
 def _read(file: Path) -> Any:
-    """The content of a YAML file; None where it is missing or a kill left it empty."""
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+    """The content of a YAML file, plain values alone; None where it is missing or a kill left it empty."""
+    if not file.is_file():
+        return None
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(_unreadable(file)) from error
+
+
+def _unreadable(file: Path) -> str:
+    return (
+        f"{file} cannot be read, expected the settings that a run wrote: give another run's folder."
+    )

@@ -7,6 +7,7 @@
     batching.py        batches that fit into memory
     placement.py       device, precision, offloading
     size.py            sizes of images, square or not
+    activations.py     the least memory that an image takes
     loading.py         folder, file or hub → pipeline
     borrowed.py        a pipeline that somebody holds
     folder.py          what a local folder lacks
@@ -14,7 +15,10 @@
     libraries.py       what libraries say; a silent hub
     before_loading.py  what is refused at once
     compiler.py        what torch.compile needs
+    weights_used.py    whether all of a file was read
     lora_file.py       low-rank weights from files
+    lora_layout.py     the layer of each of them
+    dora.py            those with magnitudes
     embeddings.py      textual inversion from files
     prompt_weights.py  (word:1.2)
     full_size.py       Stable Diffusion 2's sizes with random weights

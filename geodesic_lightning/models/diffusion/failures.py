@@ -54,6 +54,8 @@ def why(error: BaseException, local_files_only: bool = False) -> str:
         return f"no connection to the hub, and {part} in this machine's cache"
     if "TransportError" in names or "Consistency check failed" in text:
         return "its download broke off: try again, files that came whole are kept"
+    if "UnpicklingError" in names or "weights only load failed" in text.lower():
+        return "pickled weights with more than numbers, which could run code: they were not opened"
     if "meta tensor" in text:  # where diffusers found none to fill a layer with
         return "weights are missing: it lacks some that this architecture has, take the whole file"
     if isinstance(error, ImportError):
