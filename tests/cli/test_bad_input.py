@@ -357,6 +357,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_checkpoint_that_is_none(geodesic, tmp_path):
     (tmp_path / "last.ckpt").write_text("words")
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text("[]\n")
     one_sentence(geodesic(*FAST, f"resume={tmp_path / 'last.ckpt'}"), "is not a run's checkpoint")
 
 
