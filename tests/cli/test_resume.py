@@ -262,6 +262,25 @@ def test_a_run_that_was_stopped_after_its_last_step_takes_no_other(geodesic):
     assert both[0]["score_evaluations"] == both[1]["score_evaluations"]
 
 
+def test_a_run_that_is_stopped_keeps_its_last_whole_step(geodesic, monkeypatch):
+    """Not only the one at which the file was last due, here the first."""
+    from geodesic_lightning.score.estimator import Score
+
+    call, calls = Score.__call__, itertools.count()
+
+    def interrupted(self, *args, **options):
+        if next(calls) == 8:
+            raise KeyboardInterrupt
+        return call(self, *args, **options)
+
+    monkeypatch.setattr(Score, "__call__", interrupted)
+    stopped = geodesic(*PAPER, "callbacks.checkpoint.every_n_seconds=1000")
+    assert stopped.code == 130
+    kept = torch.load(stopped.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert kept["global_step"] > 1
+    assert f"Interrupted after {kept['global_step']} steps" in stopped.err
+
+
 def test_a_run_that_was_stopped_before_its_first_step_begins_again(geodesic):
     first = geodesic(*EXACT, "hydra.run.dir=first")
     for file in ("checkpoints/last.ckpt", "summary.json"):

@@ -35,6 +35,15 @@ def zero(points):
     return torch.zeros_like(points)
 
 
+@pytest.mark.parametrize("waves", [1, 4])
+def test_the_predicted_excess_of_a_wave_is_what_it_is_longer_than_the_straight_line(waves):
+    u = torch.linspace(0, 1, 33, dtype=torch.float64)
+    points = torch.stack([2 * u, 1e-3 * torch.sin(waves * math.pi * u)], -1)
+    longer = float(points.diff(dim=0).norm(dim=-1).sum()) / 2 - 1
+    found = quadrature.measure(points, zero(points), 0.3, FLAT).predicted_excess
+    assert found == pytest.approx(longer, rel=1e-4)  # the next order is the wave's slope squared
+
+
 class TestResidual:
     def test_by_hand(self):
         points = torch.tensor([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]], dtype=torch.float64)
