@@ -83,7 +83,7 @@ def refusal(outcome) -> str:
     assert outcome.code == 1
     assert "Traceback" not in outcome.err + outcome.out
     left = {path.name for path in outcome.folder.iterdir()}
-    assert left <= {".hydra", "geodesic_lightning.log"}
+    assert left <= {".hydra", "settings.yaml", "geodesic_lightning.log"}
     return outcome.err.splitlines()[-1]
 
 

@@ -153,7 +153,7 @@ def test_through_the_shell(tmp_path):
     )
     film = solver.frames()
     assert len(film) == 7
-    assert torch.equal(solver.mean_image(), film[-1])
+    torch.testing.assert_close(solver.mean_image(), film[-1], rtol=0, atol=1e-5)  # decoded alone
     made, saved = solver.optimizer, trainer.strategy.optimizers[0].state_dict()
     fresh = solver.configure_optimizers()
     fresh.load_state_dict(saved)

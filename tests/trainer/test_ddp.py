@@ -29,6 +29,11 @@ def command(folder, *words):
     )  # fmt: skip
 
 
+def assert_alike(one: torch.Tensor, two: torch.Tensor) -> None:
+    """Nodes in float64 that were scored in batches of other sizes, whose sums may run in another order."""
+    torch.testing.assert_close(one, two, rtol=0, atol=1e-10)
+
+
 def nodes(folder):
     return load_file(folder / "path.safetensors")["nodes"]
 
@@ -104,7 +109,7 @@ def test_two_processes_solve_what_one_does(tmp_path):
     one = command(tmp_path, *words, "hydra.run.dir=one")
     two = command(tmp_path, *words, "hydra.run.dir=two", *TWO)
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
-    assert torch.equal(nodes(tmp_path / "one"), nodes(tmp_path / "two"))
+    assert_alike(nodes(tmp_path / "one"), nodes(tmp_path / "two"))
     told = [json.loads((tmp_path / n / "summary.json").read_text()) for n in ("one", "two")]
     assert told[0]["score_evaluations"] == told[1]["score_evaluations"]
     assert two.stdout.count("video.mp4") == 1  # one of them speaks
@@ -168,7 +173,7 @@ class TestSlow:
         two = command(tmp_path, *sweep, "hydra.sweep.dir=two", *TWO)
         assert one.returncode == two.returncode == 0, one.stderr + two.stderr
         for job in ("0", "1"):
-            assert torch.equal(nodes(tmp_path / "one" / job), nodes(tmp_path / "two" / job))
+            assert_alike(nodes(tmp_path / "one" / job), nodes(tmp_path / "two" / job))
 
     @pytest.mark.parametrize("optimizer", ["rk4", "picard"])
     def test_a_shot(self, tmp_path, optimizer):
@@ -182,7 +187,7 @@ class TestSlow:
         for name, rest in (("one", ()), ("two", TWO)):
             done = command(tmp_path, *words, *rest, "solver.frames=3", f"hydra.run.dir={name}")
             assert done.returncode == 0, done.stderr
-        assert torch.equal(nodes(tmp_path / "one"), nodes(tmp_path / "two"))
+        assert_alike(nodes(tmp_path / "one"), nodes(tmp_path / "two"))
 
     def test_a_run_on_one_goes_on_on_two(self, tmp_path):
         words = ("model=exact", "model.density=ring", "logger=csv", "callbacks=log")
@@ -190,4 +195,4 @@ class TestSlow:
         some = command(tmp_path, *words, "trainer.max_steps=4", "hydra.run.dir=some")
         rest = command(tmp_path, "resume=some", "trainer.max_steps=-1", "hydra.run.dir=rest", *TWO)
         assert [d.returncode for d in (whole, some, rest)] == [0, 0, 0], rest.stderr
-        assert torch.equal(nodes(tmp_path / "whole"), nodes(tmp_path / "rest"))
+        assert_alike(nodes(tmp_path / "whole"), nodes(tmp_path / "rest"))
