@@ -203,8 +203,8 @@ def test_the_projects_own_check_is_that_of_nox(tmp_path):
     called = [line for line in lines if line[0] not in ("python3", "pip")]
     tests = [line for line in called if line[:3] == ("python", "-m", "pytest")]
     rest = [line for line in called if line not in tests]
-    assert len(tests) == 1
-    assert ran(tmp_path, "tests")[0] == tests[0][:3]
+    assert len(tests) == 2  # the numerics as an older processor adds up, then everything
+    assert tests[1] == (*ran(tmp_path, "tests")[0], "-q", "-n", "2")
     checks = ran(tmp_path, "lint", "types", "docs")
     assert set(rest) <= set(checks)
     assert {line[0] for line in rest} == {line[0] for line in checks}

@@ -103,11 +103,11 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     cfg.seed = settled_seed(cfg.seed, former_seed(resume))
     OmegaConf.resolve(cfg)
     refuse_taken(folder, "hydra.run.dir")
-    keep_settings(cfg, folder)
-    here = entries(folder)
     if "wandb" in cfg.logger:
         with stages.at("log"):
-            wandb_library.prepare()
+            wandb_library.prepare()  # before torch, which settings are written with
+    keep_settings(cfg, folder)
+    here = entries(folder)
     frames = instantiate(cfg.data)
     make_model = instantiate(cfg.model)
     check_model(make_model)

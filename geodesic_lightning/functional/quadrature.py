@@ -103,9 +103,8 @@ def _integrate(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold)
     log_density = np.concatenate([[0.0], np.cumsum(half[:, 0] * (slope @ WEIGHTS))])
     weights = half * WEIGHTS
     with np.errstate(over="ignore"):  # at an exponent beyond all measure the length is infinite
-        metric_speed = speed * np.exp(
-            -alpha * (log_density[:-1, None] + half * (slope @ PARTIAL.T))
-        )
+        passed = log_density[:-1, None] + half * (slope @ PARTIAL.T)
+        metric_speed = speed * np.exp(-alpha * passed)
         return _Integrals(
             knots,
             log_density,
