@@ -14,12 +14,17 @@ Taking the step (T + cI)⁻¹r leaves of a part of r that meets the curvature h 
 any h with wh from 0 to 2c that is at most what it is for h = 0:
 
     left = Σ r·T⁻¹(c(T + c)⁻¹)² r/(2Nℓ²)
+
+Where r is 0 the nodes are still not those of the geodesic: second differences of a force f = wPs that changes from node
+to node leave τ = (δ²f + |f|²f/ℓ²)/12 of the geodesic equation, 0 on a circle, and with it the excess η(T⁻¹τ).
 """
 
+import torch
 from torch import Tensor
 
-from geodesic_lightning.functional.length import Residual
+from geodesic_lightning.functional.length import Residual, across
 from geodesic_lightning.geometry.laplacian import Laplacian
+from geodesic_lightning.geometry.manifold import Manifold
 
 
 def predicted_excess(across: Tensor, spacing: Tensor) -> float:
@@ -53,6 +58,28 @@ def left_by(residual: Residual, laplacian: Laplacian, shift: float | Tensor) -> 
     share = (shift / (eigenvalues + shift)).square() / eigenvalues
     size = (laplacian.modes @ residual.vector).square().sum(-1)
     return (share * size).sum() / _whole(residual)
+
+
+def of_the_pieces(
+    residual: Residual, laplacian: Laplacian, points: Tensor, manifold: Manifold
+) -> Tensor:
+    """η(T⁻¹τ): what is left of the excess where the residual is 0, for the path is made of pieces; a scalar.
+
+    More segments make it less, by the fourth power where the score is smooth. 0 for less than four segments.
+
+    Args:
+        points: (N+1, d), the ends included.
+    """
+    force = residual.weight * residual.force
+    if len(force) < 3:
+        return force.new_zeros(())
+    turning = force[1:-1].square().sum(-1, keepdim=True) / residual.spacing**2
+    inner = (force[2:] + force[:-2] - (2 - turning) * force[1:-1]) / 12
+    tangent = manifold.proju(points[2:-2], points[3:-1] - points[1:-3])
+    tangent = tangent / tangent.norm(dim=-1, keepdim=True)
+    inner = across(manifold.proju(points[2:-2], inner), tangent)
+    error = torch.cat([inner[:1], inner, inner[-1:]])
+    return laplacian.dual_norm(error) ** 2 / _whole(residual)
 
 
 def _whole(residual: Residual) -> Tensor:

@@ -20,7 +20,7 @@ from geodesic_lightning.functional.excess import foretold
 from geodesic_lightning.functional.length import Residual
 from geodesic_lightning.geometry.laplacian import Laplacian
 from geodesic_lightning.geometry.manifold import Manifold
-from geodesic_lightning.optimizers.secants import LowRank, Secants, between_nodes, no_secants
+from geodesic_lightning.optimizers.secants import Secants, between_nodes, no_secants
 
 UNFORESEEN, FORGOTTEN = 0.5, 0.25  # λ of what was not foreseen; of the last λ where nothing was not
 WORSE = 4.0  # growth of the residual's size after which a move is taken back
@@ -73,53 +73,43 @@ class Known:
         """The secants and rates on a level of other segments."""
         return Known(self.secants.refined(segments), between_nodes(self.rates, segments))
 
-    def curvature(self, gradient: bool) -> LowRank:
-        """H."""
-        return self.secants.least_curvature if gradient else self.secants.curvature
-
-    def learned(self, move: Tensor, change: Tensor, spacing: Tensor, gradient: bool) -> Known:
+    def learned(self, move: Tensor, change: Tensor, spacing: Tensor) -> Known:
         """With one more secant a node: moves (N−1, d) and the changes of −s that came of them."""
         size = move.norm(dim=-1)
-        missed = (change - self.curvature(gradient)(move)).norm(dim=-1) / size.clamp_min(1e-30)
+        missed = (change - self.secants.curvature(move)).norm(dim=-1) / size.clamp_min(1e-30)
         missed = torch.where(size > STILL * spacing, missed, 0.0)
         rates = torch.maximum(UNFORESEEN * missed, FORGOTTEN * self.rates)
         return replace(self, secants=self.secants.with_newest(move, change), rates=rates)
 
-    def at(self, nodes: Tensor, residual: Residual, laplacian: Laplacian, gradient: bool) -> Known:
+    def at(self, nodes: Tensor, residual: Residual, laplacian: Laplacian) -> Known:
         """After nodes (N−1, d) were scored: learned of the move that led there, which is kept or taken back."""
         if self.nodes is None or self.residual is None:
             return replace(self, nodes=nodes, residual=residual, radius=math.inf)
         before, move = self.residual, nodes - self.nodes
-        wiser = self.learned(move, before.force - residual.force, residual.spacing, gradient)
+        wiser = self.learned(move, before.force - residual.force, residual.spacing)
         sizes = [float(laplacian.dual_norm(r.vector)) for r in (residual, before)]
         if sizes[0] <= WORSE * sizes[1]:
             return replace(wiser, nodes=nodes, residual=residual, radius=math.inf)
         return replace(wiser, radius=0.5 * float(move.norm(dim=-1).max()))
 
-    def plan(self, laplacian: Laplacian, manifold: Manifold, gradient: bool) -> Plan:
+    def plan(self, laplacian: Laplacian, manifold: Manifold) -> Plan:
         """The next step, from the last good nodes."""
         nodes, residual = self.nodes, self.residual
         assert nodes is not None and residual is not None, "nodes are scored first"
         shifts, weight, vector = residual.weight * self.rates, residual.weight, residual.vector
         inverse = laplacian.inverse(shifts)
-        move = self.curvature(gradient).solve(inverse, vector, weight)
-        move = manifold.proju(nodes, move)
-        longest, most = (v.norm(dim=-1).max() for v in (move, inverse @ vector))
-        if not gradient:  # H may nearly be singular: twice the step without it at most
-            move = move * (2 * most / longest.clamp_min(1e-30)).clamp_max(1.0)
-        known, plain = self.secants.least_curvature, laplacian.inverse(torch.zeros_like(shifts))
-
-        def gain(right: Tensor) -> float:
-            """Of right (N−1, d) as a residual, with the curvature that is known and no more."""
-            return float(foretold(residual, known.solve(plain, right, weight), right))
-
+        curvature = self.secants.curvature
+        move = manifold.proju(nodes, curvature.solve(inverse, vector, weight))
+        longest = move.norm(dim=-1).max()
+        before = curvature.excess(residual, laplacian)
+        after = curvature.excess(residual, laplacian, shifts[:, None] * move)
         return Plan(
             nodes,
             move * (self.radius / longest.clamp_min(1e-30)).clamp_max(1.0),
             residual,
             float(shifts.max()),
             float(foretold(residual, move).abs()),
-            min(gain(vector), gain(shifts[:, None] * move)),
+            min(float(before), float(after)),
         )
 
     def state(self) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class SemiImplicit(Optimizer):
         mode: one of auto, fast, safe, noisy.
 
     Attributes:
-        report: level, iteration, residual_norm, predicted_excess, shift of the latest step.
+        report: level, iteration, residual_norm, predicted_excess, excess_of_pieces, shift of the latest step.
 
     Raises:
         UserError: a setting is out of its range.
@@ -180,9 +180,10 @@ class SemiImplicit(Optimizer):
             "iteration": now["iteration"],
             "residual_norm": float(laplacian.dual_norm(residual.vector)),
             "predicted_excess": plan.excess,
+            "excess_of_pieces": evaluation.excess_of_pieces,
             "shift": plan.shift,
         }
-        ends = self._level_ends(plan)
+        ends = self._level_ends(plan, evaluation)
         if not (ends and self.noisy):
             move = evaluation.manifold.proju(plan.start, self._capped(plan.move, plan.residual))
             self.path.set_nodes(plan.start + move)
@@ -215,12 +216,10 @@ class SemiImplicit(Optimizer):
     def _from_secants(self, evaluation: LegEvaluation, laplacian: Laplacian) -> Plan:
         """The step by what the moves have shown."""
         now, points = self._now, evaluation.interior
-        # A score with a bound is that of a density, and a gradient.
-        gradient = evaluation.curvature_bound is not None
         known = Known.nothing(points) if now["known"] is None else Known.of(now["known"])
-        known = known.at(points, evaluation.residual, laplacian, gradient)
+        known = known.at(points, evaluation.residual, laplacian)
         now["known"] = known.state()
-        return known.plan(laplacian, evaluation.manifold, gradient)
+        return known.plan(laplacian, evaluation.manifold)
 
     def _by_secants(self, evaluation: LegEvaluation) -> bool:
         """The score pulls, and nothing is known of its curvature; or what was told of it does not hold."""
@@ -232,7 +231,7 @@ class SemiImplicit(Optimizer):
         """Go on by secants, of which the last move is the first."""
         known, last = Known.nothing(evaluation.interior), self._last_move(evaluation)
         if last is not None:
-            known = known.learned(*last, evaluation.residual.spacing, gradient=True)
+            known = known.learned(*last, evaluation.residual.spacing)
         self._now["known"] = known.state()
 
     def _last_move(self, evaluation: LegEvaluation) -> tuple[Tensor, Tensor] | None:
@@ -296,12 +295,12 @@ class SemiImplicit(Optimizer):
     def _tolerance(self) -> float:
         return self.tolerance if self._last else max(self.coarse_tolerance, self.tolerance)
 
-    def _level_ends(self, plan: Plan) -> bool:
+    def _level_ends(self, plan: Plan, evaluation: LegEvaluation) -> bool:
         now = self._now
         if self.noisy:
             return now["iteration"] + 1 >= self._most_iterations
         if max(plan.excess, plan.left) < self._tolerance:
-            now["converged"] = self._last
+            now["converged"] = self._last and self._resolved(evaluation)
             return True
         return now["iteration"] >= self._most_iterations
 
