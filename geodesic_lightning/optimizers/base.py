@@ -12,6 +12,9 @@ from geodesic_lightning.problems.evaluation import LegEvaluation
 from geodesic_lightning.problems.initial_value import InitialValueProblem
 from geodesic_lightning.protocols import Functional
 
+# Excess of length by too few segments that is as good as none, relative: a smaller tolerance is of the discrete path.
+RESOLVED = 1e-4
+
 
 class Steps(ABC):
     """Steps until it is finished, and remembers everything that its next step depends on.
@@ -116,10 +119,11 @@ class Optimizer(Steps):
         self.bends_length = isinstance(functional, DensityLength)
 
     def _resolved(self, evaluation: LegEvaluation) -> bool:
-        """The path has segments enough for its length to be that of a geodesic, to the tolerance."""
+        """The path has segments enough for its length to be that of a geodesic, to the tolerance or to RESOLVED."""
         if not self.bends_length:
             return True
-        return evaluation.excess_of_pieces < self.tolerance and evaluation.is_resolved
+        most = max(self.tolerance, RESOLVED)
+        return evaluation.excess_of_pieces < most and evaluation.is_resolved
 
     def prepare(self) -> None:
         """`begin`, once: nothing in a resumed run that had begun."""

@@ -84,13 +84,21 @@ class Known:
     def at(self, nodes: Tensor, residual: Residual, laplacian: Laplacian) -> Known:
         """After nodes (N−1, d) were scored: learned of the move that led there, which is kept or taken back."""
         if self.nodes is None or self.residual is None:
-            return replace(self, nodes=nodes, residual=residual, radius=math.inf)
-        before, move = self.residual, nodes - self.nodes
-        wiser = self.learned(move, before.force - residual.force, residual.spacing)
-        sizes = [float(laplacian.dual_norm(r.vector)) for r in (residual, before)]
+            return self.after(nodes, residual)
+        sizes = [float(laplacian.dual_norm(r.vector)) for r in (residual, self.residual)]
+        wiser = self.after(nodes, residual)
         if sizes[0] <= WORSE * sizes[1]:
-            return replace(wiser, nodes=nodes, residual=residual, radius=math.inf)
-        return replace(wiser, radius=0.5 * float(move.norm(dim=-1).max()))
+            return wiser
+        radius = 0.5 * float((nodes - self.nodes).norm(dim=-1).max())
+        return replace(wiser, nodes=self.nodes, residual=self.residual, radius=radius)
+
+    def after(self, nodes: Tensor, residual: Residual) -> Known:
+        """After nodes (N−1, d) were scored: learned of the move that led there, which is kept."""
+        wiser = self
+        if self.nodes is not None and self.residual is not None:
+            change = self.residual.force - residual.force
+            wiser = self.learned(nodes - self.nodes, change, residual.spacing)
+        return replace(wiser, nodes=nodes, residual=residual, radius=math.inf)
 
     def plan(self, laplacian: Laplacian, manifold: Manifold) -> Plan:
         """The next step, from the last good nodes."""

@@ -101,6 +101,7 @@ class SemiImplicit(Optimizer):
             "probed": mode != "auto",
             "shift_rate": 0.0,
             "known": None,
+            "shortest": None,
             "converged": False,
             "finished": False,
         }
@@ -143,7 +144,7 @@ class SemiImplicit(Optimizer):
 
     def _missing(self, state: dict[str, Any]) -> dict[str, Any]:
         state.pop("secants", None)  # as a run of before wrote them: it learns them anew
-        return {"known": None}
+        return {"known": None, "shortest": None}
 
     def _begin_level(self) -> None:
         self._now.update(
@@ -188,8 +189,16 @@ class SemiImplicit(Optimizer):
             move = evaluation.manifold.proju(plan.start, self._capped(plan.move, plan.residual))
             self.path.set_nodes(plan.start + move)
         now["iteration"] += 1
+        if self._last:
+            self._remember(evaluation)
         if ends:
-            self._end_level()
+            self._end_level(plan, evaluation)
+
+    def _remember(self, evaluation: LegEvaluation) -> None:
+        """Keep the shortest path of the last level that was seen."""
+        length, shortest = float(evaluation.action.length), self._now["shortest"]
+        if shortest is None or length < shortest[1]:
+            self._now["shortest"] = evaluation.interior, length
 
     def _bounded(self, evaluation: LegEvaluation, laplacian: Laplacian) -> Plan | None:
         """The step by the score's bound, or None: it does not hold, or it would end the level by its size alone."""
@@ -304,13 +313,18 @@ class SemiImplicit(Optimizer):
             return True
         return now["iteration"] >= self._most_iterations
 
-    def _end_level(self) -> None:
+    def _end_level(self, plan: Plan, evaluation: LegEvaluation) -> None:
         """Settle the answer of this level, then refine or finish."""
         now, path = self._now, self.path
         if self.noisy and now["counted"]:
             path.set_nodes(now["total"] / now["counted"])
         if self._last:
             now["finished"] = True
+            solved = max(plan.excess, plan.left) < self._tolerance
+            if not solved and not self.noisy and self.bends_length:
+                nodes, length = now["shortest"]
+                if float(evaluation.action.length) > length:
+                    path.set_nodes(nodes)
             return
         now["level"] += 1
         segments = self.levels[now["level"]]
