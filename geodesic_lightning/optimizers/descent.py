@@ -58,7 +58,8 @@ class Descent(Optimizer):
             )
         self.iterations, self.tolerance = iterations, tolerance
         self._inner = _inner(method, path.nodes, lr)
-        self._now |= {"steps_done": 0, "met": False, "known": None, "shortest": None}
+        self._now |= {"steps_done": 0, "met": False, "known": None, "first": None}
+        self._now["shortest"] = None
 
     @property
     def converged(self) -> bool:
@@ -99,6 +100,8 @@ class Descent(Optimizer):
         known = known.after(points, residual)
         excess = float(known.secants.curvature.excess(residual, laplacian))
         length = float(evaluation.action.length)
+        if now["steps_done"] == 0:
+            now["first"] = length
         if now["shortest"] is None or length < now["shortest"][1]:
             now["shortest"] = points, length
         now["known"] = known.state()
@@ -112,10 +115,11 @@ class Descent(Optimizer):
         }
 
     def _settle(self, evaluation: LegEvaluation) -> None:
-        """End with the shortest path that was seen, where the last ones were longer."""
-        points, length = self._now["shortest"]
-        if self.bends_length and float(evaluation.action.length) > length:
-            self.path.set_nodes(points)
+        """End with the shortest path that was seen, where the last one is longer than the first."""
+        first = self._now["first"]
+        longer = first is not None and float(evaluation.action.length) > first
+        if longer and self.bends_length:
+            self.path.set_nodes(self._now["shortest"][0])
 
     def state_dict(self) -> dict[str, Any]:
         """With the torch optimizer's own."""
@@ -132,7 +136,7 @@ class Descent(Optimizer):
         self._inner.load_state_dict(on_device(inner | {"param_groups": groups}, self.path.start))
 
     def _missing(self, state: dict[str, Any]) -> dict[str, Any]:
-        return {"known": None, "shortest": None}
+        return {"known": None, "first": None, "shortest": None}
 
     def _of_former_version(self, state: dict[str, Any]) -> dict[str, Any]:
         group = state["param_groups"][0]

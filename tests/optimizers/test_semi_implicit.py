@@ -96,8 +96,8 @@ class TestExactProblems:
     @every
     def test_a_curvature_bound_is_not_needed(self, name):
         problem, made = run(name, bound=False)
-        assert made.converged or name == "sphere_cloud"
-        assert problem.evaluations <= 130
+        assert made.converged
+        assert problem.evaluations <= (160 if name == "sphere_cloud" else 130)
         assert excess(name, problem) < (5e-3 if name == "sphere_cloud" else 1e-3)
 
     @every
