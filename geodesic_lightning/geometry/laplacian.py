@@ -23,6 +23,11 @@ class Laplacian:
         """(T + shift·I)⁻¹ right, for right (N−1, d)."""
         return self.modes @ ((self.modes @ right) / (self.eigenvalues + shift)[:, None])
 
+    def inverse(self, shifts: Tensor) -> Tensor:
+        """(T + diag(shifts))⁻¹, (N−1, N−1), for shifts (N−1,) ≥ 0."""
+        second = ((self.modes * self.eigenvalues) @ self.modes).cpu().double()
+        return torch.linalg.inv(second + shifts.cpu().double().diag()).to(self.modes)
+
     def dual_norm(self, right: Tensor) -> Tensor:
         """√(Σ r·T⁻¹r): the size of a residual in the norm dual to that of the path's velocity; scalar."""
         return ((self.modes @ right).square().sum(-1) / self.eigenvalues).sum().sqrt()

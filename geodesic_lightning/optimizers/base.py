@@ -6,10 +6,14 @@ from typing import Any
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional.length import DensityLength
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.problems.evaluation import LegEvaluation
 from geodesic_lightning.problems.initial_value import InitialValueProblem
 from geodesic_lightning.protocols import Functional
+
+# Excess of length by too few segments that is as good as none, relative: a smaller tolerance is of the discrete path.
+RESOLVED = 1e-4
 
 
 class Steps(ABC):
@@ -80,9 +84,15 @@ class Optimizer(Steps):
         path: whose nodes move.
         segments: N of the solved path, at least 2.
 
+    Attributes:
+        tolerance: relative excess of length above which nothing has converged.
+        bends_length: it bends by the density's length, and not by another functional.
+
     Raises:
         UserError: segments is below 2, or there is no path between two ends.
     """
+
+    tolerance = 1e-4
 
     def __init__(self, path: Path, segments: int) -> None:
         super().__init__()
@@ -93,7 +103,7 @@ class Optimizer(Steps):
             )
         if segments < 2:
             raise UserError(f"solver.segments: got {segments}, expected at least 2.")
-        self.path, self.segments = path, segments
+        self.path, self.segments, self.bends_length = path, segments, True
         self._now = {"begun": False}
 
     @abstractmethod
@@ -106,7 +116,14 @@ class Optimizer(Steps):
 
     def check(self, alpha: float, functional: Functional) -> None:
         """Raise UserError where it cannot bend by this functional at this α; by default none is refused."""
-        return
+        self.bends_length = isinstance(functional, DensityLength)
+
+    def _resolved(self, evaluation: LegEvaluation) -> bool:
+        """The path has segments enough for its length to be that of a geodesic, to the tolerance or to RESOLVED."""
+        if not self.bends_length:
+            return True
+        most = max(self.tolerance, RESOLVED)
+        return evaluation.excess_of_pieces < most and evaluation.is_resolved
 
     def prepare(self) -> None:
         """`begin`, once: nothing in a resumed run that had begun."""

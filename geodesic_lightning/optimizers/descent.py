@@ -15,6 +15,7 @@ from geodesic_lightning.errors import UserError
 from geodesic_lightning.geometry.laplacian import Laplacian
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.base import Optimizer, on_device
+from geodesic_lightning.optimizers.secant_steps import Known
 from geodesic_lightning.problems.evaluation import LegEvaluation
 
 METHODS = ("gradient_descent", "adam", "lbfgs")
@@ -30,6 +31,9 @@ class Descent(Optimizer):
         lr: step size: of r for gradient_descent (stable below about 0.5) and lbfgs, in latent units for adam.
         iterations: the most steps.
         tolerance: predicted relative excess of length at which to stop, > 0.
+
+    Attributes:
+        report: level, iteration, residual_norm, predicted_excess, excess_of_pieces of the latest step.
     """
 
     def __init__(
@@ -54,7 +58,8 @@ class Descent(Optimizer):
             )
         self.lr, self.iterations, self.tolerance = lr, iterations, tolerance
         self._inner = _inner(method, path.nodes, lr)
-        self._now |= {"steps_done": 0, "met": False}
+        self._now |= {"steps_done": 0, "met": False, "known": None, "first": None}
+        self._now["shortest"] = None
 
     @property
     def converged(self) -> bool:
@@ -83,21 +88,38 @@ class Descent(Optimizer):
         self._inner.step(lambda: float(evaluation.action.length))
         self.path.set_nodes(self.path.points()[1:-1])
         self._now["steps_done"] += 1
+        if self.finished:
+            self._settle(evaluation)
 
     @torch.no_grad()
     def _look(self, evaluation: LegEvaluation) -> None:
-        residual = evaluation.residual
-        laplacian = Laplacian(len(residual.vector) + 1, residual.vector)
-        shift = 0.5 * residual.weight * (evaluation.curvature_bound or 0.0)
-        step = laplacian.solve(residual.vector, shift)
-        excess = float(predicted_excess(residual.vector, step, residual.spacing))
-        self._now["met"] = 0 <= excess < self.tolerance
+        """Foretell the excess with the curvature that the moves have shown, and no more."""
+        now, points, residual = self._now, evaluation.interior, evaluation.residual
+        laplacian = Laplacian(len(points) + 1, residual.vector)
+        known = Known.nothing(points) if now["known"] is None else Known.of(now["known"])
+        known = known.after(points, residual)
+        excess = float(known.secants.curvature.excess(residual, laplacian))
+        length = float(evaluation.action.length)
+        if now["steps_done"] == 0:
+            now["first"] = length
+        if now["shortest"] is None or length < now["shortest"][1]:
+            now["shortest"] = points, length
+        now["known"] = known.state()
+        now["met"] = 0 <= excess < self.tolerance and self._resolved(evaluation)
         self.report = {
-            "level": len(residual.vector) + 1,
-            "iteration": self._now["steps_done"],
+            "level": len(points) + 1,
+            "iteration": now["steps_done"],
             "residual_norm": float(laplacian.dual_norm(residual.vector)),
             "predicted_excess": excess,
+            "excess_of_pieces": evaluation.excess_of_pieces,
         }
+
+    def _settle(self, evaluation: LegEvaluation) -> None:
+        """End with the shortest path that was seen, where the last one is longer than the first."""
+        first = self._now["first"]
+        longer = first is not None and float(evaluation.action.length) > first
+        if longer and self.bends_length:
+            self.path.set_nodes(self._now["shortest"][0])
 
     def state_dict(self) -> dict[str, Any]:
         """With the torch optimizer's own."""
@@ -113,6 +135,9 @@ class Descent(Optimizer):
         groups = [{k: v for k, v in g.items() if k not in self._now} for g in inner["param_groups"]]
         self._inner.load_state_dict(on_device(inner | {"param_groups": groups}, self.path.start))
 
+    def _missing(self, state: dict[str, Any]) -> dict[str, Any]:
+        return {"known": None, "first": None, "shortest": None}
+
     def _of_former_version(self, state: dict[str, Any]) -> dict[str, Any]:
         group = state["param_groups"][0]
         return {key: group[key] for key in self._now if key in group}
@@ -124,8 +149,3 @@ def _inner(method: str, nodes: Tensor, lr: float) -> TorchOptimizer:
     if method == "lbfgs":
         return LBFGS([nodes], lr=lr, max_iter=1, history_size=10)
     return SGD([nodes], lr=lr)
-
-
-def predicted_excess(residual: Tensor, step: Tensor, spacing: Tensor) -> Tensor:
-    """η = Σ r·F/(2Nℓ²): by how much, relatively, the step F would shorten the path."""
-    return (residual * step).sum() / (2 * (len(residual) + 1) * spacing**2)

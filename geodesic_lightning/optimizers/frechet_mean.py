@@ -93,8 +93,8 @@ class FrechetMean:
 
     @property
     def converged(self) -> bool:
-        """The centre rests."""
-        return self.met
+        """The centre rests, and all legs to it are geodesics."""
+        return self.met and self.legs.converged
 
     @property
     def finished(self) -> bool:

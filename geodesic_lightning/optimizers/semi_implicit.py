@@ -29,12 +29,13 @@ import torch
 from torch import Tensor
 
 from geodesic_lightning.errors import UserError
+from geodesic_lightning.functional.excess import foretold, left_by
 from geodesic_lightning.functional.length import Residual
 from geodesic_lightning.geometry.laplacian import Laplacian
 from geodesic_lightning.geometry.path import Path
 from geodesic_lightning.optimizers.anderson import extrapolate
 from geodesic_lightning.optimizers.base import Optimizer
-from geodesic_lightning.optimizers.secants import Secants, no_secants
+from geodesic_lightning.optimizers.secant_steps import Known, Plan
 from geodesic_lightning.problems.evaluation import LegEvaluation
 
 MODES = ("auto", "fast", "safe", "noisy")
@@ -65,7 +66,7 @@ class SemiImplicit(Optimizer):
         mode: one of auto, fast, safe, noisy.
 
     Attributes:
-        report: level, iteration, residual_norm, predicted_excess, shift of the latest step.
+        report: level, iteration, residual_norm, predicted_excess, excess_of_pieces, shift of the latest step.
 
     Raises:
         UserError: a setting is out of its range.
@@ -99,7 +100,8 @@ class SemiImplicit(Optimizer):
             "noisy": mode == "noisy",
             "probed": mode != "auto",
             "shift_rate": 0.0,
-            "secants": None,
+            "known": None,
+            "shortest": None,
             "converged": False,
             "finished": False,
         }
@@ -141,7 +143,8 @@ class SemiImplicit(Optimizer):
         return (self.iterations if last else self.coarse_iterations) + 1
 
     def _missing(self, state: dict[str, Any]) -> dict[str, Any]:
-        return {"secants": None}  # there were none in 0.1
+        state.pop("secants", None)  # as a run of before wrote them: it learns them anew
+        return {"known": None, "shortest": None}
 
     def _begin_level(self) -> None:
         self._now.update(
@@ -167,85 +170,95 @@ class SemiImplicit(Optimizer):
         """Step, refine or finish."""
         if not self._now["probed"]:
             self._now.update(probed=True, noisy=evaluation.noise_to_signal() > NOISY)
-        now, points, residual = self._now, evaluation.interior, evaluation.residual
-        segments, manifold = len(points) + 1, evaluation.manifold
-        laplacian = Laplacian(segments, residual.vector)
-        rough = self._rough(evaluation)
-        rate = self._unforeseen(evaluation) if rough else self._shift_rate(evaluation)
-        shift = residual.weight * rate
-        step = manifold.proju(points, laplacian.solve(residual.vector, shift))
-        size = laplacian.dual_norm(residual.vector)
-        if rough:
-            move = self._corrected(evaluation, laplacian, step, shift)
-        elif self.noisy:
-            move = self._damped(points, step)
-        else:
-            move = self._accelerated(evaluation, step, size)
-        gains = [(residual.vector * taken).sum().abs() for taken in (step, move)]
-        excess = torch.stack(gains).max() / (2 * segments * residual.spacing**2)
-        size, excess, shift = torch.stack([size, excess, shift]).tolist()
+        now, residual = self._now, evaluation.residual
+        laplacian = Laplacian(len(evaluation.interior) + 1, residual.vector)
+        plan = None if self._by_secants(evaluation) else self._bounded(evaluation, laplacian)
+        if plan is None:
+            plan = self._from_secants(evaluation, laplacian)
+        now["last_x"], now["last_s"] = evaluation.interior, residual.force
         self.report = {
-            "level": segments,
+            "level": len(evaluation.interior) + 1,
             "iteration": now["iteration"],
-            "residual_norm": size,
-            "predicted_excess": excess,
-            "shift": shift,
+            "residual_norm": float(laplacian.dual_norm(residual.vector)),
+            "predicted_excess": plan.excess,
+            "excess_of_pieces": evaluation.excess_of_pieces,
+            "shift": plan.shift,
         }
-        ends = self._level_ends(excess)
+        ends = self._level_ends(plan, evaluation)
         if not (ends and self.noisy):
-            move = manifold.proju(points, self._capped(move, residual))
-            self.path.set_nodes(points + move)
+            move = evaluation.manifold.proju(plan.start, self._capped(plan.move, plan.residual))
+            self.path.set_nodes(plan.start + move)
         now["iteration"] += 1
+        if self._last:
+            self._remember(evaluation)
         if ends:
-            self._end_level()
+            self._end_level(plan, evaluation)
+
+    def _remember(self, evaluation: LegEvaluation) -> None:
+        """Keep the shortest path of the last level that was seen."""
+        length, shortest = float(evaluation.action.length), self._now["shortest"]
+        if shortest is None or length < shortest[1]:
+            self._now["shortest"] = evaluation.interior, length
+
+    def _bounded(self, evaluation: LegEvaluation, laplacian: Laplacian) -> Plan | None:
+        """The step by the score's bound, or None: it does not hold, or it would end the level by its size alone."""
+        points, residual, last = evaluation.interior, evaluation.residual, self._last_move(evaluation)
+        trusting = self.mode == "safe" or self.noisy
+        if not trusting and last is not None and _steeper(last, evaluation.curvature_bound):
+            self._doubt(evaluation)
+            return None
+        shift = residual.weight * self._shift_rate(evaluation)
+        step = evaluation.manifold.proju(points, laplacian.solve(residual.vector, shift))
+        move = (
+            self._damped(points, step)
+            if self.noisy
+            else self._accelerated(evaluation, step, laplacian.dual_norm(residual.vector))
+        )
+        excess = torch.stack([foretold(residual, taken).abs() for taken in (step, move)]).max()
+        found = torch.stack([shift, excess, left_by(residual, laplacian, shift)]).tolist()
+        plan = Plan(points, move, residual, *found)
+        if plan.excess < self._tolerance <= plan.left and not trusting:
+            self._doubt(evaluation)
+            return None
+        return plan
+
+    def _from_secants(self, evaluation: LegEvaluation, laplacian: Laplacian) -> Plan:
+        """The step by what the moves have shown."""
+        now, points = self._now, evaluation.interior
+        known = Known.nothing(points) if now["known"] is None else Known.of(now["known"])
+        known = known.at(points, evaluation.residual, laplacian)
+        now["known"] = known.state()
+        return known.plan(laplacian, evaluation.manifold)
+
+    def _by_secants(self, evaluation: LegEvaluation) -> bool:
+        """The score pulls, and nothing is known of its curvature; or what was told of it does not hold."""
+        fast = not self.noisy and self.mode != "safe"
+        doubted = evaluation.curvature_bound is None or self._now["known"] is not None
+        return fast and doubted and bool(evaluation.residual.weight > 0)
+
+    def _doubt(self, evaluation: LegEvaluation) -> None:
+        """Go on by secants, of which the last move is the first."""
+        known, last = Known.nothing(evaluation.interior), self._last_move(evaluation)
+        if last is not None:
+            known = known.learned(*last, evaluation.residual.spacing)
+        self._now["known"] = known.state()
+
+    def _last_move(self, evaluation: LegEvaluation) -> tuple[Tensor, Tensor] | None:
+        """By how much the nodes were moved last on this level, and the change of −P s that came of it."""
+        now = self._now
+        if now["last_x"] is None or now["last_s"] is None:
+            return None
+        return evaluation.interior - now["last_x"], now["last_s"] - evaluation.residual.force
 
     def _shift_rate(self, evaluation: LegEvaluation) -> float:
         """λ: from the score's bound, or where there is none from secants of the force across the path."""
         bound = evaluation.curvature_bound
         if bound is not None:
             return bound if self.mode == "safe" or self.noisy else 0.5 * bound
-        now, points, force = self._now, evaluation.interior, evaluation.residual.force
-        if now["last_s"] is not None:
-            dx, ds = points - now["last_x"], force - now["last_s"]
-            secant = float(-(ds * dx).sum() / dx.square().sum().clamp_min(1e-30))
-            now["shift_rate"] = max(0.5 * secant, now["shift_rate"] / 2)
-        now["last_s"] = force
+        now, last = self._now, self._last_move(evaluation)
+        if last is not None:
+            now["shift_rate"] = max(0.5 * _curvature(*last), now["shift_rate"] / 2)
         return now["shift_rate"]
-
-    def _rough(self, evaluation: LegEvaluation) -> bool:
-        """The score pulls, and nothing is known of its curvature."""
-        fast = not self.noisy and self.mode != "safe"
-        return fast and evaluation.curvature_bound is None and bool(evaluation.residual.weight > 0)
-
-    def _secants(self, nodes: Tensor) -> Secants:
-        kept = self._now["secants"]
-        return no_secants(nodes) if kept is None else Secants(*kept)
-
-    def _unforeseen(self, evaluation: LegEvaluation) -> float:
-        """λ: half of what the secants did not foresee of the last move, or of λ; the move is then one of them."""
-        now, points, force = self._now, evaluation.interior, evaluation.residual.force
-        if now["last_x"] is not None:
-            secants, move, change = (
-                self._secants(points),
-                points - now["last_x"],
-                now["last_s"] - force,
-            )
-            missed = (change - secants.curvature(move)).norm() / move.norm().clamp_min(1e-30)
-            now["shift_rate"] = 0.5 * max(float(missed), now["shift_rate"])
-            newest = secants.with_newest(move, change)
-            now["secants"] = newest.moves, newest.changes
-        now["last_x"], now["last_s"] = points, force
-        return now["shift_rate"]
-
-    def _corrected(
-        self, evaluation: LegEvaluation, laplacian: Laplacian, step: Tensor, shift: Tensor
-    ) -> Tensor:
-        """The step with the secants' curvature; twice the plain one at most, where it nearly has no solution."""
-        residual, points = evaluation.residual, evaluation.interior
-        move = self._secants(points).solve(laplacian, residual.vector, shift, residual.weight)
-        move = evaluation.manifold.proju(points, move)
-        longest, most = (v.norm(dim=-1).max() for v in (move, step))
-        return move * (2 * most / longest.clamp_min(1e-30)).clamp_max(1.0)
 
     def _accelerated(self, evaluation: LegEvaluation, step: Tensor, size: Tensor) -> Tensor:
         """The Anderson step, or the plain one where the history misleads."""
@@ -257,8 +270,7 @@ class SemiImplicit(Optimizer):
             oldest = max(len(now["dx"]) + 1 - self.memory, 0)
             now["dx"] = [*now["dx"], points - now["last_x"]][oldest:]
             now["df"] = [*now["df"], step - now["last_f"]][oldest:]
-        now["best"] = min(now["best"], norm)
-        now["last_x"], now["last_f"] = points, step
+        now["best"], now["last_f"] = min(now["best"], norm), step
         if self.mode == "safe":
             return step
         fast = extrapolate(step, now["dx"], now["df"])
@@ -273,7 +285,6 @@ class SemiImplicit(Optimizer):
         if now["iteration"] >= self._most_iterations // 2:
             now["total"] = points.clone() if now["total"] is None else now["total"] + points
             now["counted"] += 1
-        now["last_x"] = points
         return step * min(1.0, 6 / (now["iteration"] + 1))
 
     def _capped(self, move: Tensor, residual: Residual) -> Tensor:
@@ -289,28 +300,45 @@ class SemiImplicit(Optimizer):
     def _most_iterations(self) -> int:
         return self._most_at(self._now["level"]) - (not self.noisy)
 
-    def _level_ends(self, excess: float) -> bool:
+    @property
+    def _tolerance(self) -> float:
+        return self.tolerance if self._last else max(self.coarse_tolerance, self.tolerance)
+
+    def _level_ends(self, plan: Plan, evaluation: LegEvaluation) -> bool:
         now = self._now
         if self.noisy:
             return now["iteration"] + 1 >= self._most_iterations
-        tolerance = self.tolerance if self._last else max(self.coarse_tolerance, self.tolerance)
-        if excess < tolerance:
-            now["converged"] = self._last
+        if max(plan.excess, plan.left) < self._tolerance:
+            now["converged"] = self._last and self._resolved(evaluation)
             return True
         return now["iteration"] >= self._most_iterations
 
-    def _end_level(self) -> None:
+    def _end_level(self, plan: Plan, evaluation: LegEvaluation) -> None:
         """Settle the answer of this level, then refine or finish."""
         now, path = self._now, self.path
         if self.noisy and now["counted"]:
             path.set_nodes(now["total"] / now["counted"])
         if self._last:
             now["finished"] = True
+            solved = max(plan.excess, plan.left) < self._tolerance
+            if not solved and not self.noisy and self.bends_length:
+                nodes, length = now["shortest"]
+                if float(evaluation.action.length) > length:
+                    path.set_nodes(nodes)
             return
         now["level"] += 1
         segments = self.levels[now["level"]]
         path.refine(segments)
-        if now["secants"] is not None:
-            finer = Secants(*now["secants"]).refined(segments)
-            now["secants"] = finer.moves, finer.changes
+        if now["known"] is not None:
+            now["known"] = Known.of(now["known"]).refined(segments).state()
         self._begin_level()
+
+
+def _curvature(move: Tensor, change: Tensor) -> float:
+    """Along moves (N−1, d) of all nodes, from the changes of −s that came of them."""
+    return float((change * move).sum() / move.square().sum().clamp_min(1e-30))
+
+
+def _steeper(last: tuple[Tensor, Tensor], bound: float | None) -> bool:
+    """The last move met twice the curvature that there may be."""
+    return bound is not None and _curvature(*last) > 2 * bound

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from geodesic_lightning.functional import excess, quadrature
 from geodesic_lightning.functional.excess import predicted_excess
 from geodesic_lightning.functional.length import Action, Residual
+from geodesic_lightning.geometry.laplacian import Laplacian
 from geodesic_lightning.protocols import Manifold
+
+UNRESOLVED = 0.5  # of the length: what it may differ by on every second node
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +56,19 @@ class LegEvaluation:
     def predicted_excess(self) -> float:
         """Of the length over the geodesic's, relative."""
         return predicted_excess(self.residual.across, self.residual.spacing)
+
+    @property
+    def excess_of_pieces(self) -> float:
+        """Of the length, relative, where the residual is 0 (functional/excess.py)."""
+        laplacian = Laplacian(len(self.points) - 1, self.points)
+        found = excess.of_the_pieces(self.residual, laplacian, self.points, self.manifold)
+        return float(found)
+
+    @property
+    def is_resolved(self) -> bool:
+        """The length on all nodes and that on every second differ by less than half; so do they where N is odd or small."""
+        found = quadrature.measure(self.points, self.scores, self.alpha, self.manifold)
+        return not found.length_error > UNRESOLVED * found.length
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,7 +44,12 @@ def test_a_former_run_goes_on_to_the_end_of_the_one_that_was_not_stopped(geodesi
     found, former = (load_file(f"{run}/path.safetensors") for run in (done.folder, "whole"))
     assert set(found) == set(former)
     for key, value in former.items():
-        assert_as_stored(found[key], value)
+        if name == "lbfgs" and key == "nodes":
+            # It stopped at an excess that was foretold too small, and goes on today until it is below the
+            # tolerance: 1e-4 of the length, which is about its root in the nodes.
+            torch.testing.assert_close(found[key], value, rtol=0, atol=0.01 * float(value.norm()))
+        else:
+            assert_as_stored(found[key], value)
     # There was something left to do.
     stopped = torch.load("stopped/checkpoints/last.ckpt", weights_only=True)
     steps = json.loads((done.folder / "summary.json").read_text())["steps"]

@@ -59,7 +59,13 @@ def test_evaluates_once_a_step_and_reports(method):
     assert not made.converged
     assert problem.rng_step == 7
     assert problem.evaluations == 2 + 7 * 15
-    assert set(made.report) == {"level", "iteration", "residual_norm", "predicted_excess"}
+    assert set(made.report) == {
+        "level",
+        "iteration",
+        "residual_norm",
+        "predicted_excess",
+        "excess_of_pieces",
+    }
     assert made.report["level"] == 16
     assert made.report["iteration"] == 6
 
