@@ -113,8 +113,15 @@ def state():
     }
 
 
-@pytest.mark.parametrize("around", AROUND)
-@pytest.mark.parametrize("name", [*POINTS, "from_text", "cats"])
+def pairs():
+    """Each surrounding around a network, two around every function, and the others in the slow tests."""
+    for name in (*POINTS, "from_text", "cats"):
+        for around in AROUND:
+            quick = name == "cats" or around in ("no_grad", "float64")
+            yield pytest.param(name, around, marks=() if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("name", "around"), pairs())
 def test_neither_reaches_the_other(name, around, calls, plain):
     with AROUND[around]():
         before = state()
@@ -222,6 +229,7 @@ print(interpolate([-1.0, 1.0], [1.0, 1.0], model=density).length > 0)
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_a_program_that_expects_it():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     assert done.stdout.splitlines() == ["stopped True", "stopped True", "True"], done.stderr

@@ -257,6 +257,7 @@ class TestOffline:
                 )
                 assert said in refusal(outcome)
 
+    @pytest.mark.slow
     def test_nobody_is_asked(self, hub, fetched, home, tmp_path):
         words, weights = fetched
         hub.requests.clear()

@@ -124,7 +124,15 @@ def begun(step, figures):
     "ignore::geodesic_lightning.NotConvergedWarning"
 )  # of values that are taken
 @pytest.mark.parametrize(
-    ("function", "name"), EVERY, ids=lambda x: x if isinstance(x, str) else x.__name__
+    ("function", "name"),
+    [
+        # What all functions take is tried with one of them, and with the others in the slow tests.
+        pytest.param(function, name, marks=pytest.mark.slow)
+        if function is not interpolate and name in Settings.__annotations__
+        else (function, name)
+        for function, name in EVERY
+    ],
+    ids=lambda x: x if isinstance(x, str) else x.__name__,
 )
 def test_whatever_is_given_is_taken_or_refused_in_one_sentence(function, name, loads, tiny_sd2):
     for value in WRONG.values():
