@@ -121,7 +121,7 @@ def pairs():
             yield pytest.param(name, around, marks=() if quick else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("name", "around"), pairs())
+@pytest.mark.parametrize(("name", "around"), list(pairs()))
 def test_neither_reaches_the_other(name, around, calls, plain):
     with AROUND[around]():
         before = state()
