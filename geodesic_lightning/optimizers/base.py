@@ -118,7 +118,7 @@ class Optimizer(Steps):
         """Raise UserError where it cannot bend by this functional at this α; by default none is refused."""
         self.bends_length = isinstance(functional, DensityLength)
 
-    def _resolved(self, evaluation: LegEvaluation) -> bool:
+    def resolves(self, evaluation: LegEvaluation) -> bool:
         """The path has segments enough for its length to be that of a geodesic, to the tolerance or to RESOLVED."""
         if not self.bends_length:
             return True

@@ -59,15 +59,15 @@ class Descent(Optimizer):
         self.lr, self.iterations, self.tolerance = lr, iterations, tolerance
         self._inner = _inner(method, path.nodes, lr)
         self._now |= {"steps_done": 0, "met": False, "known": None, "first": None}
-        self._now["shortest"] = None
+        self._now |= {"shortest": None, "resolved": True}
 
     @property
     def converged(self) -> bool:
-        return self._now["met"]
+        return self._now["met"] and self._now["resolved"]
 
     @property
     def finished(self) -> bool:
-        return self.converged or self._now["steps_done"] >= self.iterations
+        return self._now["met"] or self._now["steps_done"] >= self.iterations
 
     @property
     def evaluations_left(self) -> int:
@@ -80,9 +80,9 @@ class Descent(Optimizer):
         self.path.refine(self.segments)
 
     def step(self, evaluation: LegEvaluation) -> None:
-        """Step along −r, or finish without a step where the path has converged."""
+        """Step along −r, or finish without a step where the tolerance is met."""
         self._look(evaluation)
-        if self.converged:
+        if self._now["met"]:
             return
         self.path.nodes.grad = -self.path.chart(evaluation.residual.vector)
         self._inner.step(lambda: float(evaluation.action.length))
@@ -105,7 +105,8 @@ class Descent(Optimizer):
         if now["shortest"] is None or length < now["shortest"][1]:
             now["shortest"] = points, length
         now["known"] = known.state()
-        now["met"] = 0 <= excess < self.tolerance and self._resolved(evaluation)
+        now["met"] = 0 <= excess < self.tolerance
+        now["resolved"] = self.resolves(evaluation)
         self.report = {
             "level": len(points) + 1,
             "iteration": now["steps_done"],
@@ -136,7 +137,7 @@ class Descent(Optimizer):
         self._inner.load_state_dict(on_device(inner | {"param_groups": groups}, self.path.start))
 
     def _missing(self, state: dict[str, Any]) -> dict[str, Any]:
-        return {"known": None, "first": None, "shortest": None}
+        return {"known": None, "first": None, "shortest": None, "resolved": True}
 
     def _of_former_version(self, state: dict[str, Any]) -> dict[str, Any]:
         group = state["param_groups"][0]

@@ -313,7 +313,7 @@ class SemiImplicit(Optimizer):
         if self.noisy:
             return now["iteration"] + 1 >= self._most_iterations
         if max(plan.excess, plan.left) < self._tolerance:
-            now["converged"] = self._last and self._resolved(evaluation)
+            now["converged"] = self._last and self.resolves(evaluation)
             return True
         return now["iteration"] >= self._most_iterations
 

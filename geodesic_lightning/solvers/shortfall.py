@@ -80,7 +80,8 @@ def of_path(
         measured: the path as it was left.
         max_steps: the trainer's limit, -1 for none.
     """
-    part: Any = next(one for one in made.parts if not one.converged)
+    part: Any
+    leg, part = next((leg, one) for leg, one in zip(problem.legs, made.parts) if not one.converged)
     foreseen = measured.predicted_excess
     if not math.isfinite(foreseen) and made.excesses:
         foreseen = made.excesses[-1]
@@ -98,6 +99,13 @@ def of_path(
             return found("of a noisy score nobody can tell", "score.timestep_range", "[0,0]")
         return found("optimizer.mode=noisy has no test of convergence", "optimizer.mode", "auto")
     tolerance, iterations = getattr(part, "tolerance", 0.0), getattr(part, "iterations", 0)
+    solved = 0 <= part.report.get("predicted_excess", math.nan) < tolerance
+    if solved and leg.latest is not None and not part.resolves(leg.latest):
+        return found(
+            f"{made.segments} segments are too few for this path",
+            "solver.segments",
+            f"{2 * made.segments}",
+        )
     if falling(made.excesses):
         return found(
             f"{iterations} iterations were too few", "optimizer.iterations", f"{MORE * iterations}"
