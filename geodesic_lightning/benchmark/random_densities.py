@@ -8,7 +8,6 @@ those coordinates alone, so that a reference can be had.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,7 +33,6 @@ class RandomDensity:
         strength: κ, radians.
         curvature: λ with −∇²log p ≤ λ; None where there is none, as at a kink.
         bound: which of BOUNDS a solver is told.
-        gradient: a solver is handed the score of log_density; of what is no density none is.
     """
 
     kind: str
@@ -120,7 +118,7 @@ def rotated_gaussian(draw: Draw) -> Made:
 
 
 def stiff_gaussian(draw: Draw) -> Made:
-    """Curvature of 1 in a plane, and 10² to 10⁶ in others that pull little or, both ends at their middle, not at all."""
+    """Curvature of 1 in a plane, 10² to 10⁶ in others, which pull little or, both ends at their middle, not at all."""
     d = draw.one_of(3, 5, 10)
     h, ends = torch.ones(d).double(), draw.ends(d)
     h[2:] = torch.tensor([10 ** draw.between(2, 6) for _ in range(d - 2)]).double()
@@ -216,7 +214,11 @@ KINDS: dict[str, Callable[[Draw], Made]] = {
     "constant": constant,
     "slope": slope,
 }
-HIGH = {"mixture, high": mixture, "gaussian, high": rotated_gaussian, "mixture, high sphere": sphere_mixture}
+HIGH = {
+    "mixture, high": mixture,
+    "gaussian, high": rotated_gaussian,
+    "mixture, high sphere": sphere_mixture,
+}
 ALL = (*KINDS, *HIGH)
 
 
@@ -229,7 +231,15 @@ def random_density(kind: str, seed: int) -> RandomDensity:
         frame = torch.linalg.qr(draw.normal(MANY[seed % len(MANY)], ends.shape[1]))[0].T
     strength = (0.75, 1.5, 3.0)[draw.one_of(0, 1, 2)]
     return RandomDensity(
-        kind, seed, log_density, ends, manifold, frame, strength, curvature, BOUNDS[seed % len(BOUNDS)]
+        kind,
+        seed,
+        log_density,
+        ends,
+        manifold,
+        frame,
+        strength,
+        curvature,
+        BOUNDS[seed % len(BOUNDS)],
     )
 
 

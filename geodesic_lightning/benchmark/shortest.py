@@ -8,6 +8,7 @@ are moved in the sines of the second difference, each as soft as the next.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -78,7 +79,7 @@ def log_length_of_spline(
 ) -> float:
     """log S of the spline through nodes (N+1, k), as a polyline of `fine` pieces a segment."""
     knots = spline.chord_knots(nodes)
-    places = [np.linspace(a, b, fine, endpoint=False) for a, b in zip(knots[:-1], knots[1:])]
+    places = [np.linspace(a, b, fine, endpoint=False) for a, b in pairwise(knots)]
     curve = spline.evaluate(nodes, np.concatenate([*places, [1.0]]))
     return float(log_length(density, alpha, density.manifold.projx(curve))[0])
 
@@ -90,9 +91,7 @@ def shortest(density: RandomDensity, alpha: float, nodes: Tensor, most: int = 60
     return nodes
 
 
-def _descend(
-    density: RandomDensity, alpha: float, nodes: Tensor, pieces: int, most: int
-) -> Tensor:
+def _descend(density: RandomDensity, alpha: float, nodes: Tensor, pieces: int, most: int) -> Tensor:
     manifold = density.manifold
     first = manifold.projx(spline.resample(nodes, pieces))
     laplacian = Laplacian(pieces, first)
@@ -111,7 +110,9 @@ def _descend(
         return float(total.detach()), slope.flatten().numpy()
 
     options = {"maxiter": most, "maxfun": 2 * most, "maxcor": 30, "ftol": 1e-13, "gtol": 1e-9}
-    found = minimize(value, np.zeros(first[1:-1].numel()), jac=True, method="L-BFGS-B", options=options)
+    found = minimize(
+        value, np.zeros(first[1:-1].numel()), jac=True, method="L-BFGS-B", options=options
+    )
     with torch.no_grad():
         return path(torch.from_numpy(found.x).reshape(first[1:-1].shape))
 

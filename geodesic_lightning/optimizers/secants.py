@@ -53,7 +53,9 @@ class Curvature:
         pull = torch.einsum("nkd,nk->nd", self.along, pull.reshape(nodes, count).to(vectors))
         return inverse @ (vectors - weight * pull)
 
-    def excess(self, residual: Residual, laplacian: Laplacian, right: Tensor | None = None) -> Tensor:
+    def excess(
+        self, residual: Residual, laplacian: Laplacian, right: Tensor | None = None
+    ) -> Tensor:
         """η((T + wH)⁻¹r), which is never too small where the density has at least this curvature; a scalar.
 
         Args:
@@ -110,7 +112,7 @@ def no_secants(nodes: Tensor) -> Secants:
 
 
 def between_nodes(values: Tensor, segments: int) -> Tensor:
-    """Of values (N−1, …) at a path's nodes those at the nodes of one of `segments`: linear between, constant outside."""
+    """Of values (N−1, …) at a path's nodes those at the nodes of one of `segments`, linear between nodes."""
     nodes = len(values)
     places = np.linspace(0, 1, nodes + 2)[1:-1]
     finer = np.linspace(0, 1, segments + 1)[1:-1]

@@ -202,7 +202,11 @@ class SemiImplicit(Optimizer):
 
     def _bounded(self, evaluation: LegEvaluation, laplacian: Laplacian) -> Plan | None:
         """The step by the score's bound, or None: it does not hold, or it would end the level by its size alone."""
-        points, residual, last = evaluation.interior, evaluation.residual, self._last_move(evaluation)
+        points, residual, last = (
+            evaluation.interior,
+            evaluation.residual,
+            self._last_move(evaluation),
+        )
         trusting = self.mode == "safe" or self.noisy
         if not trusting and last is not None and _steeper(last, evaluation.curvature_bound):
             self._doubt(evaluation)

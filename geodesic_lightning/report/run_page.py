@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from geodesic_lightning.report.charts import Line, chart
+from geodesic_lightning.report.summary_rows import length
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -120,9 +121,9 @@ def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, f"{summary[name]:.4g}"
         elif summary.get(name) is not None:
             yield name, f"{summary[name]}"
-    yield "length", f"{summary['length_start']:.4g} → {summary['length']:.4g}"
-    if summary.get("length_error") is not None:
-        yield "excess over the known geodesic", f"{summary['length_error']:+.3%}"
+    yield "length", length(summary)
+    if summary.get("length_reference_error") is not None:
+        yield "excess over the known geodesic", f"{summary['length_reference_error']:+.3%}"
     gain = fmean(summary["log_density"]) - fmean(summary["log_density_start"])
     yield (
         "mean log density",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
-__all__ = ["rows"]
+__all__ = ["length", "rows"]
 
 
 def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -21,8 +22,7 @@ def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "segments" in summary:
         yield "segments", f"{summary['segments']}"
     if "length" in summary:
-        start = f"{summary['length_start']:.4g} → " if "length_start" in summary else ""
-        yield "length", f"{start}{summary['length']:.4g}"
+        yield "length", length(summary)
     if density := summary.get("log_density"):
         mean = fmean(density)
         gain = mean - fmean(summary.get("log_density_start") or [0.0])
@@ -34,6 +34,14 @@ def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "network passes", by_stage(passes)
     if seconds := summary.get("seconds"):
         yield "seconds", ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+
+
+def length(summary: Mapping[str, Any]) -> str:
+    """The first path's length, the last one's, and how far that may be from the geodesic's, where they are known."""
+    start = f"{summary['length_start']:.4g} → " if "length_start" in summary else ""
+    error = summary.get("length_error")
+    known = error is not None and math.isfinite(error)
+    return f"{start}{summary['length']:.4g}{f' ± {error:.2g}' if known else ''}"
 
 
 def by_stage(passes: Mapping[str, int]) -> str:

@@ -40,7 +40,9 @@ def round_(x: Tensor) -> Tensor:
 def made_of(log_density, d: int, strength: float, curvature: float | None, bound: str):
     ends = torch.zeros(2, d).double()
     ends[:, :2] = torch.tensor([[-1.0, 1.0], [1.0, 1.0]])
-    return RandomDensity("named", 0, log_density, ends, Euclidean(), None, strength, curvature, bound)
+    return RandomDensity(
+        "named", 0, log_density, ends, Euclidean(), None, strength, curvature, bound
+    )
 
 
 NAMED = {
@@ -91,7 +93,10 @@ KINDS = [
     ("stiff, little pull", 3),
     ("rotated gaussian", 1),
     ("L1", 1),
-    ("ReLU network", 4),  # a geodesic that is no minimum, and of a length that 16 segments do not tell
+    (
+        "ReLU network",
+        4,
+    ),  # a geodesic that is no minimum, and of a length that 16 segments do not tell
     ("mixture, sphere", 3),
     ("constant", 3),
 ]
