@@ -115,6 +115,7 @@ class MeanSolver(IterativeSolver):
         self.say(
             {
                 "length": sum(self.distances),
+                "length_error": self.length_error,
                 "energy": sum(
                     d**2 * m.energy / m.length**2 for d, m in zip(self.distances, self.measurements)
                 ),
@@ -140,6 +141,12 @@ class MeanSolver(IterativeSolver):
             found.length * float(torch.exp(torch.tensor(-alpha * rise)))
             for found, rise in zip(self.measurements, self.rises)
         ]
+
+    @property
+    def length_error(self) -> float:
+        """How far the sum of the distances may be from that of the geodesics' lengths."""
+        measured = zip(self.distances, self.measurements)
+        return sum(d * found.geodesic_error / found.length for d, found in measured)
 
     def mean_image(self) -> Tensor:
         """The mean as an image (3, H, W)."""
@@ -172,6 +179,7 @@ class MeanSolver(IterativeSolver):
         return super().summary() | {
             "segments": self.segments,
             "length": sum(self.distances),
+            "length_error": self.length_error,
             "mean": {
                 "distances": self.distances,
                 "spread": sum(d**2 for d in self.distances) ** 0.5,

@@ -6,6 +6,6 @@ the outcome, measured in one way for all. docs/dashboard.md explains each.
 
 STEP = ("length", "energy", "residual", "predicted_excess", "score_evaluations", "seconds")
 FINAL = (
-    *("length", "energy", "log_density", "log_density_end", "residual"),
+    *("length", "length_error", "energy", "log_density", "log_density_end", "residual"),
     *("score_evaluations", "seconds", "alpha", "strength"),
 )
