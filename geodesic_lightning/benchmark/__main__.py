@@ -15,6 +15,7 @@ TOPICS = {
     "estimators": "how the score is looked at: timestep, noise, averaging",
     "scaling": "cost of a sweep at 16 to 256 segments",
     "strength": "one strength on pairs, noise levels, fields, manifolds and dimensions",
+    "convergence": "random problems: is what has converged the shortest?",
     "shots": "how far shots stay drawable, by the floor of density",
     "roundtrip": "to the noise level and back by every sampler",
     "passes": "where a run's network passes go, by stage",
@@ -76,7 +77,9 @@ def main(arguments: list[str] | None = None) -> None:
         help="solvers: of the embedded model (default: of the default strength)",
     )
     parser.add_argument(
-        "--seeds", type=int, default=3, help="estimators: seeds each (default: %(default)s)"
+        "--seeds",
+        type=int,
+        help="seeds each (default: estimators: 3; convergence: 20, 15 kinds of problem for each)",
     )
     parser.add_argument(
         "--full",
@@ -146,6 +149,7 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from geodesic_lightning.benchmark import (
+        convergence,
         devices,
         estimators,
         passes,
@@ -160,10 +164,14 @@ def run(options: argparse.Namespace) -> None:
     from geodesic_lightning.report.files import write_json
 
     pairs = options.pairs if options.pairs is not None else 10 if options.full else 2
-    resumed = {"roundtrip": roundtrip, "strength": strength, "shots": shots}
-    most = len(resumed[options.topic].PAIRS if options.topic in resumed else problems.PAIRS)
+    paired = {"roundtrip": roundtrip, "strength": strength, "shots": shots}
+    resumed = paired | {"convergence": convergence}
+    most = len(paired[options.topic].PAIRS if options.topic in paired else problems.PAIRS)
     if not 1 <= pairs <= most:
         raise UserError(f"--pairs: got {pairs}, expected 1 to {most}.")
+    options.seeds = (
+        {"convergence": 20}.get(options.topic, 3) if options.seeds is None else options.seeds
+    )
     if options.seeds < 1:
         raise UserError(f"--seeds: got {options.seeds}, expected at least 1.")
     topics = {
@@ -189,6 +197,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
     from geodesic_lightning.benchmark import (
+        convergence,
         devices,
         estimators,
         passes,
@@ -216,6 +225,8 @@ def _rows(options: argparse.Namespace, pairs: int, known: Iterable) -> Iterable:
     elif options.topic == "roundtrip":
         rules, names = roundtrip.chosen(options.rules), roundtrip.PAIRS[:pairs]
         yield from roundtrip.run(embedded(), names, rules, options.levels, keys)
+    elif options.topic == "convergence":
+        yield from convergence.run(options.seeds, keys)
     elif options.topic == "shots":
         folder = options.output.with_suffix("")
         if options.named:

@@ -33,7 +33,6 @@ class RandomDensity:
         strength: κ, radians.
         curvature: λ with −∇²log p ≤ λ; None where there is none, as at a kink.
         bound: which of BOUNDS a solver is told.
-        gradient: a solver is handed the score of log_density; of what is no density none is.
     """
 
     kind: str
@@ -119,7 +118,7 @@ def rotated_gaussian(draw: Draw) -> Made:
 
 
 def stiff_gaussian(draw: Draw) -> Made:
-    """Curvature of 1 in a plane, and 10² to 10⁶ in others, which pull little or, in their middle, not at all."""
+    """Curvature of 1 in a plane, 10² to 10⁶ in others, which pull little or, both ends at their middle, not at all."""
     d = draw.one_of(3, 5, 10)
     h, ends = torch.ones(d).double(), draw.ends(d)
     h[2:] = torch.tensor([10 ** draw.between(2, 6) for _ in range(d - 2)]).double()

@@ -172,7 +172,7 @@ def said(
             {
                 "images": [names[i], names[j]],
                 "length": m.length,
-                "length_error": m.length_error,
+                "length_error": m.geodesic_error,
                 "euclidean_length": m.euclidean_length,
                 "log_density_rise": float(m.log_density[-1]),
                 "log_density_error": m.log_density_error,

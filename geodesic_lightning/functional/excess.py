@@ -4,14 +4,14 @@ About a path of N segments of length ℓ, whose residual is r, the length is rel
 
     η(F) = Σ r·F/(2Nℓ²)
 
-above its least, where F = A⁻¹r with A = T + wH: T is the second difference along the path, H ≥ 0 the curvature of
-−log p across it, w = αℓ². H is not known, so that no number computed from r is the excess:
+above its least, where F = A⁻¹r with A = T + wH: T is the second difference along the path, H ≥ 0 the curvature
+of −log p across it, w = αℓ². H is not known, so that no number computed from r is the excess:
 
     F = T⁻¹r            leaves H out. Never too small on a log-concave stretch.
     F = (T + cI)⁻¹r     is too small where wH is below c, by the factor (T + c)/T where there is no curvature at all.
 
-Taking the step (T + cI)⁻¹r leaves of a part of r that meets the curvature h the excess ½r²(c − wh)²/((t + wh)(t + c)²).
-For any h with wh from 0 to 2c that is at most what it is for h = 0:
+Taking the step (T + cI)⁻¹r leaves of a part of r that meets the curvature h the excess
+½r²(c − wh)²/((t + wh)(t + c)²). For any h with wh from 0 to 2c that is at most what it is for h = 0:
 
     left = Σ r·T⁻¹(c(T + c)⁻¹)² r/(2Nℓ²)
 
@@ -53,7 +53,7 @@ def foretold(residual: Residual, step: Tensor, right: Tensor | None = None) -> T
 
 
 def left_by(residual: Residual, laplacian: Laplacian, shift: float | Tensor) -> Tensor:
-    """The most that the step (T + shift)⁻¹r leaves of the excess, for any wH from 0 to twice the shift; a scalar."""
+    """The most that the step (T + shift)⁻¹r leaves of the excess where wH is from 0 to twice the shift; a scalar."""
     eigenvalues = laplacian.eigenvalues
     share = (shift / (eigenvalues + shift)).square() / eigenvalues
     size = (laplacian.modes @ residual.vector).square().sum(-1)

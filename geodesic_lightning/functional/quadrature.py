@@ -4,6 +4,7 @@ A cubic spline through the nodes carries the path, another one the scores; log p
 length that of p^(−α)|x'|, both by Gauss points on each piece. Densities are relative to the path's start.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,16 @@ class Measurement:
     turning: Tensor
     score_norm: Tensor
     predicted_excess: float = float("nan")
+
+    @property
+    def geodesic_error(self) -> float:
+        """How far `length` may be from that of the geodesic near the path: the quadrature's error and twice the excess.
+
+        Twice, since a path of N pieces is off by about as much again where its residual is 0. Without a predicted
+        excess it is the quadrature's alone.
+        """
+        excess = self.predicted_excess if math.isfinite(self.predicted_excess) else 0.0
+        return self.length_error + 2 * excess * self.length
 
 
 def measure(points: Tensor, scores: Tensor, alpha: float, manifold: Manifold) -> Measurement:

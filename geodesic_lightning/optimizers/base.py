@@ -87,6 +87,7 @@ class Optimizer(Steps):
     Attributes:
         tolerance: relative excess of length above which nothing has converged.
         bends_length: it bends by the density's length, and not by another functional.
+        shortens: it is to end no longer than it began.
 
     Raises:
         UserError: segments is below 2, or there is no path between two ends.
@@ -117,6 +118,10 @@ class Optimizer(Steps):
     def check(self, alpha: float, functional: Functional) -> None:
         """Raise UserError where it cannot bend by this functional at this α; by default none is refused."""
         self.bends_length = isinstance(functional, DensityLength)
+
+    @property
+    def shortens(self) -> bool:
+        return self.bends_length
 
     def resolves(self, evaluation: LegEvaluation) -> bool:
         """The path has segments enough for its length to be that of a geodesic, to the tolerance or to RESOLVED."""

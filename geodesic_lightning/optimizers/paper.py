@@ -39,9 +39,11 @@ class Paper(Optimizer):
     Attributes:
         report: level, iteration, learning_rate, density_term, bend_term of the latest step.
         converged: False; the scheme has no test of convergence.
+        shortens: False; it may end longer than it began.
     """
 
     converged = False
+    shortens = False  # as released: nothing is put back
 
     def __init__(
         self,

@@ -104,7 +104,7 @@ class Known:
         """The next step, from the last good nodes."""
         nodes, residual = self.nodes, self.residual
         assert nodes is not None, "nodes are scored first"
-        assert residual is not None
+        assert residual is not None, "with their residual"
         shifts, weight, vector = residual.weight * self.rates, residual.weight, residual.vector
         inverse = laplacian.inverse(shifts)
         curvature = self.secants.curvature

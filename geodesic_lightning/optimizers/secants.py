@@ -112,7 +112,7 @@ def no_secants(nodes: Tensor) -> Secants:
 
 
 def between_nodes(values: Tensor, segments: int) -> Tensor:
-    """Values (N−1, …) at a path's nodes, at the nodes of one of `segments`: linear between, constant outside."""
+    """Of values (N−1, …) at a path's nodes those at the nodes of one of `segments`, linear between nodes."""
     nodes = len(values)
     places = np.linspace(0, 1, nodes + 2)[1:-1]
     finer = np.linspace(0, 1, segments + 1)[1:-1]

@@ -6,16 +6,18 @@ stiff part is the second difference T; the density's curvature is bounded by λ.
     F = (T + cI)⁻¹ r,   c = αℓ²λ,   x ← x + F   (accelerated by the last three),
 
 and ends a level when the predicted relative excess of length η = Σ r·F/(2Nℓ²) falls below the
-tolerance. The step that foretold it is taken too: it costs nothing more, and leaves the excess well
-below what was foretold. η is the larger of that of F, which underrates directions softer than λ, and
-that of the accelerated step, which has seen them. Levels of doubling segments begin each from a
-spline through the last.
+tolerance, and with it what the step leaves of the excess at most, if the curvature is anything from none
+to the bound (functional/excess.py): where c is much larger than the eigenvalues of T, η alone is small
+whatever the excess. The step that foretold it is taken too: it costs nothing more, and leaves the excess
+well below what was foretold. Levels of doubling segments begin each from a spline through the last.
 
-Where no bound is known (a contrast, guidance) the score is curved along a few directions only, and a shift for all
-makes the others slow. There secants of every node stand for its curvature (secants.py), in place of Anderson's, and λ
-is half of what they did not foresee of the last move: it falls as they learn. `mode`:
+Where no bound is known (a contrast, guidance), where a move has met twice the curvature that the bound
+allows, or where η would end a level and the rest is not small, secants of every node stand for the
+curvature in place of the bound, from there to the end (secant_steps.py). A path has converged if it was
+solved on its last level and has pieces enough for its length to be a geodesic's; where it was not, it
+ends with the shortest path of that level that was seen. `mode`:
 
-    fast    λ from the score's bound, halved, accelerated; where no bound is known, secants
+    fast    λ from the score's bound, halved, accelerated; where it does not hold, secants
     safe    λ the bound itself, no acceleration: on a score of bounded curvature the length never grows
     noisy   for random scores: no acceleration, steps min(1, 6/(k+1))·F, two levels, and the mean of
             the later half of the iterates as the answer

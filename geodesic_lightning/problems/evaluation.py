@@ -66,7 +66,7 @@ class LegEvaluation:
 
     @property
     def is_resolved(self) -> bool:
-        """The lengths on all nodes and on every second differ by less than half; true where N is odd or small."""
+        """The length on all nodes and that on every second differ by less than half, or cannot be compared."""
         found = quadrature.measure(self.points, self.scores, self.alpha, self.manifold)
         return not found.length_error > UNRESOLVED * found.length
 

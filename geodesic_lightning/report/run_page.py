@@ -123,8 +123,8 @@ def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif summary.get(name) is not None:
             yield name, f"{summary[name]}"
     yield "length", length(summary)
-    if summary.get("length_error") is not None:
-        yield "excess over the known geodesic", f"{summary['length_error']:+.3%}"
+    if summary.get("length_reference_error") is not None:
+        yield "excess over the known geodesic", f"{summary['length_reference_error']:+.3%}"
     gain = fmean(summary["log_density"]) - fmean(summary["log_density_start"])
     yield (
         "mean log density",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
-__all__ = ["rows"]
+__all__ = ["length", "rows"]
 
 
 def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -36,9 +37,12 @@ def rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def length(summary: Mapping[str, Any]) -> str:
-    """The path's, after that of the path that solving began from, if anything was solved."""
+    """The length before solving, if anything was solved, that after it, and how far it may be from the geodesic's."""
     before, after = summary.get("length_start"), summary["length"]
-    return f"{after:.4g}" if before in (None, after) else f"{before:.4g} → {after:.4g}"
+    start = "" if before in (None, after) else f"{before:.4g} → "
+    error = summary.get("length_error")
+    known = error is not None and math.isfinite(error)
+    return f"{start}{after:.4g}{f' ± {error:.2g}' if known else ''}"
 
 
 def by_stage(passes: Mapping[str, int]) -> str:

@@ -298,6 +298,7 @@ class Solver(L.LightningModule):
             "u": torch.linspace(0, 1, self.path.segments + 1).tolist(),
             "length": m.length,
             "length_start": self.start.length if self.start else m.length,
+            "length_error": m.geodesic_error,
             "length_quadrature_error": m.length_error,
             "energy": m.energy,
             "log_density": m.log_density.tolist(),
@@ -354,6 +355,7 @@ def readings(measured: Measurement) -> dict[str, float]:
     turning = measured.turning
     return {
         "length": measured.length,
+        "length_error": measured.geodesic_error,
         "energy": measured.energy,
         "log_density": float(measured.log_density.mean()),
         "log_density_end": float(measured.log_density[-1]),

@@ -21,6 +21,8 @@ from geodesic_lightning.solvers.base import MOST, exponent
 from geodesic_lightning.solvers.iterative import IterativeSolver
 from geodesic_lightning.solvers.shortfall import Shortfall
 
+CLEARLY = 0.9  # of the first length: a path whose last look was below is not measured to be compared with it
+
 
 class BoundaryValueSolver(IterativeSolver):
     """Interpolation. A step scores the interior nodes of all legs in one batch; the optimizer bends them.
@@ -99,9 +101,23 @@ class BoundaryValueSolver(IterativeSolver):
             self.start = self.problem.measure(self.path.baseline(self.segments))
 
     def on_fit_end(self) -> None:
+        self._end_no_longer_than_it_began()
         sharp = self.optimizer.sharp
         with self.stages.at("measure"):
             self.corners = None if sharp is None else corners(self.problem, sharp)
+
+    def _end_no_longer_than_it_began(self) -> None:
+        """Where nothing has converged, put a path that is longer than the manifold's own geodesic back to it."""
+        latest, start = self.problem.latest, self.start
+        shortens = all(getattr(part, "shortens", False) for part in self.optimizer.parts)
+        if not self.finished or self.converged or not shortens or latest is None or start is None:
+            return
+        if float(latest.action.length) < CLEARLY * start.length:
+            return
+        with self.stages.at("measure"):
+            longer = not self.problem.measure().length <= start.length
+        if longer:
+            self.path.set_nodes(self.path.baseline(self.segments)[1:-1])
 
     def start_film(self, count: int | None = None, most: int = MOST) -> Tensor | None:
         if self._first is None:

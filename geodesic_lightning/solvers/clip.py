@@ -116,8 +116,10 @@ class ClipSolver(Solver):
         self.say(
             readings(self.measurement)
             | {
-                "predicted_excess": found.length / lengths["geodesic_length"] - 1
-            }  # here it is known
+                "length_error": found.length_error,  # the clip's own: it is no geodesic
+                "predicted_excess": found.length / lengths["geodesic_length"]
+                - 1,  # here it is known
+            }
             | {"imbalance": self.departure.imbalance, **lengths}
         )
 
@@ -173,4 +175,6 @@ class ClipSolver(Solver):
 
     def summary(self) -> dict[str, Any]:
         """As Solver's, with the clip's departure and rivals under "clip"."""
-        return super().summary() | {"clip": numbers(self)}
+        measured = self.measurement
+        assert measured is not None, "a summary is of a measured path"
+        return super().summary() | {"length_error": measured.length_error, "clip": numbers(self)}

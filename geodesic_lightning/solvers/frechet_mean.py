@@ -157,6 +157,7 @@ class MeanSolver(IterativeSolver):
             {
                 "length": sum(self.distances),
                 "length_start": self.length_start,
+                "length_error": self.length_error,
                 "energy": self.energy,
                 "log_density": float(density.mean()),
                 "log_density_end": float(self.measurement.log_density[-1]),
@@ -187,6 +188,12 @@ class MeanSolver(IterativeSolver):
         """E of all legs, in the same unit."""
         units = _units([one.log_density for one in self.measurements], self.problem.alpha)
         return sum(unit * unit * one.energy for unit, one in zip(units, self.measurements))
+
+    @property
+    def length_error(self) -> float:
+        """How far the sum of the distances may be from that of the geodesics' lengths."""
+        measured = zip(self.distances, self.measurements)
+        return sum(d * found.geodesic_error / found.length for d, found in measured)
 
     def mean_image(self) -> Tensor:
         """The mean as an image (3, H, W)."""
@@ -221,6 +228,7 @@ class MeanSolver(IterativeSolver):
             "u": torch.linspace(0, 1, self.segments + 1).tolist(),
             "length": sum(self.distances),
             "length_start": self.length_start,
+            "length_error": self.length_error,
             "energy": self.energy,
             "mean": {
                 "distances": self.distances,

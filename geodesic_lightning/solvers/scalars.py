@@ -6,6 +6,6 @@ the outcome, measured in one way for all. docs/dashboard.md explains each.
 
 STEP = ("length", "energy", "residual", "predicted_excess", "score_evaluations", "seconds")
 FINAL = (
-    *("length", "length_start", "energy", "log_density", "log_density_end", "residual"),
-    *("score_evaluations", "seconds", "alpha", "strength", "converged"),
+    *("length", "length_start", "length_error", "energy", "log_density", "log_density_end"),
+    *("residual", "score_evaluations", "seconds", "alpha", "strength", "converged"),
 )

@@ -99,17 +99,21 @@ class ExactModel(PointModel):
     def judge(self, points: Tensor, alpha: float, manifold: object) -> dict[str, float | None]:
         """The exact length of the spline through points (n, d), against the known geodesic's.
 
-        length_error is relative; without a reference for these ends, this alpha and this manifold
+        length_reference_error is relative; without a reference for these ends, this alpha and this manifold
         both are None.
         """
         length = curve_length(self.density, points.double().cpu(), alpha)
         known = self._known(points, alpha, manifold)
         if known is None:
-            return {"length_exact": length, "length_reference": None, "length_error": None}
+            return {
+                "length_exact": length,
+                "length_reference": None,
+                "length_reference_error": None,
+            }
         return {
             "length_exact": length,
             "length_reference": known.length,
-            "length_error": length / known.length - 1,
+            "length_reference_error": length / known.length - 1,
         }
 
     def picture(self, points: Tensor, alpha: float, manifold: object) -> Tensor:

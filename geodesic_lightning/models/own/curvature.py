@@ -9,8 +9,8 @@ and its largest eigenvalue is that of the Lanczos matrix QᵀAQ of `steps` such 
 q; in as many dimensions as steps it is the eigenvalue itself. λ is the largest of all points, and no
 less than ⟨|s|⟩/L, with which a constant score would turn the path within its length L.
 
-It is no bound of the whole space: a solver takes it for the size of its steps, and a wrong one costs
-steps and moves no answer.
+It is no bound of the whole space: a solver takes it for the size of its steps. Where it does not hold, or
+is too large for what is left to be told, it goes on by what its moves have shown (optimizers/secant_steps.py).
 """
 
 from __future__ import annotations
