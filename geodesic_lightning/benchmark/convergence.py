@@ -27,7 +27,7 @@ SEGMENTS = 16
 TOLERANCE = 1e-4
 BESIDE = 0.005  # of the path's length: how far the paths are moved that L-BFGS also starts from
 SHORTER = 1e-3  # of the length: what makes a path elsewhere another one
-NOTHING = 1e-9  # of the length: an error that is none
+NOTHING = 1e-8  # of the length: what references are known to
 
 
 @dataclass(frozen=True)
