@@ -31,7 +31,6 @@ class Solution:
         u: (N+1,) places of the nodes in [0, 1].
         log_density: (N+1,) nats, relative to u = 0.
         length: in the metric p^(−α)|dx|, relative to the density at u = 0.
-        length_error: how far that may be from the geodesic's (functional/quadrature.py); NaN where it is not known.
         evaluations: scores of single latents spent on solving.
         summary: everything that the command line's summary.json says.
         tensors: what path.safetensors holds.
@@ -53,7 +52,7 @@ class Solution:
 
     @property
     def length_error(self) -> float:
-        """In the units of `length`."""
+        """How far `length` may be from the geodesic's (functional/quadrature.py); NaN where it is not known."""
         error = self.summary.get("length_error")
         return float("nan") if error is None else float(error)
 

@@ -131,6 +131,9 @@ def test_a_mean_is_reached_as_it_is_decoded(model):
             )
 
 
+@pytest.mark.filterwarnings(
+    "ignore::geodesic_lightning.NotConvergedWarning"
+)  # four segments are few
 def test_colours_of_the_ends_are_brighter_where_the_path_darkens():
     """pair_cat's default geodesic is darker in its middle than its darker end by some per cent."""
     ends = SHIPPED / "pair_cat_start.png", SHIPPED / "pair_cat_end.png"
