@@ -98,14 +98,15 @@ def of_path(
         if problem.score.stochastic:
             return found("of a noisy score nobody can tell", "score.timestep_range", "[0,0]")
         return found("optimizer.mode=noisy has no test of convergence", "optimizer.mode", "auto")
+    too_few_segments = found(
+        f"{made.segments} segments are too few for this path",
+        "solver.segments",
+        f"{2 * made.segments}",
+    )
     tolerance, iterations = getattr(part, "tolerance", 0.0), getattr(part, "iterations", 0)
     solved = 0 <= part.report.get("predicted_excess", math.nan) < tolerance
     if solved and leg.latest is not None and not part.resolves(leg.latest):
-        return found(
-            f"{made.segments} segments are too few for this path",
-            "solver.segments",
-            f"{2 * made.segments}",
-        )
+        return too_few_segments
     if falling(made.excesses):
         return found(
             f"{iterations} iterations were too few", "optimizer.iterations", f"{MORE * iterations}"
@@ -114,11 +115,7 @@ def of_path(
     if tolerance and made.excesses[-1] < NEAR * tolerance:
         return found(stuck, "optimizer.tolerance", f"{decade(made.excesses[-1]):g}")
     if measured.length_error > RESOLVED * measured.length:
-        return found(
-            f"{made.segments} segments are too few for this path",
-            "solver.segments",
-            f"{2 * made.segments}",
-        )
+        return too_few_segments
     if isinstance(part, Descent):
         return found("its steps are too long", "optimizer.lr", f"{part.lr / 4:.2g}")
     bent, by = (problem.strength, "strength") if problem.by_strength else (problem.alpha, "alpha")
