@@ -127,6 +127,24 @@ def geodesic(monkeypatch, capsys, tmp_path):
     return command
 
 
+@pytest.fixture
+def loads(monkeypatch):
+    """Folders that weights are read from, one an item."""
+    from geodesic_lightning import forget
+    from geodesic_lightning.models.diffusion import loading
+
+    found, load = [], loading.load
+
+    def counted(source):
+        found.append(source.pretrained)
+        return load(source)
+
+    monkeypatch.setattr(loading, "load", counted)
+    forget()
+    yield found
+    forget()
+
+
 @pytest.fixture(scope="session")
 def tiny_sd2(tmp_path_factory) -> Path:
     """A folder with a Stable Diffusion 2 of the real classes, tiny: 4×8×8 latents, 16 px images."""

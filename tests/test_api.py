@@ -141,23 +141,6 @@ def test_a_scheduler_is_for_a_model_that_is_made_here():
         interpolate(*ENDS, model=ExactModel("ring"), scheduler=Scheduler("ddim", 50))
 
 
-@pytest.fixture
-def loads(monkeypatch):
-    """Folders that weights are read from, one an item."""
-    from geodesic_lightning.models.diffusion import loading
-
-    found, load = [], loading.load
-
-    def counted(source):
-        found.append(source.pretrained)
-        return load(source)
-
-    monkeypatch.setattr(loading, "load", counted)
-    forget()
-    yield found
-    forget()
-
-
 FEW = {"segments": 3, "frames": 3, "tolerance": 1e-1, "alpha": 0.001, "device": "cpu"}
 
 

@@ -96,22 +96,6 @@ def test_every_setting_has_a_kind():
     assert {name for _, name in EVERY} | {"prompts"} == set(KINDS)
 
 
-@pytest.fixture
-def loads(monkeypatch):
-    """How often weights were read."""
-    from geodesic_lightning.models.diffusion import loading
-
-    found, load = [], loading.load
-
-    def counted(source):
-        found.append(source.pretrained)
-        return load(source)
-
-    monkeypatch.setattr(loading, "load", counted)
-    forget()
-    return found
-
-
 class Begun(Exception):
     """The first step is done: all settings were taken."""
 
